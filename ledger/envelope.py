@@ -1,0 +1,130 @@
+"""Signed bytes and who signed them: a DSSE envelope as a protobuf message.
+
+The signature is over the pre-authentication encoding of the payload type and the payload (DSSE protocol, version 1):
+
+    PAE(type, payload) = "DSSEv1" SP LEN(type) SP type SP LEN(payload) SP payload
+
+so bytes signed as an event can never be taken for anything else. An envelope is kept and hashed exactly as it came;
+format version 1 has one signature in it, and one spelling: what does not serialise back to the same bytes is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from ledger.errors import BadInput, NotAuthorized, Reason
+from ledger.keys import SIGNATURE_BYTES, Algorithm, PublicKey, Signer
+from suyuan.v1 import entry_pb2
+
+PAYLOAD_TYPE = "application/vnd.suyuan.event.v1+protobuf"
+"""Says that the payload is a serialised `suyuan.v1.Event`."""
+
+MAX_ENVELOPE_BYTES = 65_000
+"""Leaves room for the rest of an entry, which has at most 65,535 bytes."""
+
+_PAE_PREFIX = f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} ".encode()
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """The DSSE pre-authentication encoding: what is signed."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event's bytes with one signature."""
+
+    raw: bytes
+    """The serialised `suyuan.v1.Envelope`, as received."""
+    payload: bytes
+    """The event's bytes."""
+    key_id: bytes
+    """SHA-256 of the signing key's SubjectPublicKeyInfo."""
+    algorithm: int
+    """A value of `suyuan.v1.SignatureAlgorithm`, known to this version or not."""
+    signature: bytes
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Envelope:
+        """Read a serialised envelope.
+
+        Raises:
+            BadInput: `EVENT_TOO_LARGE`, or `MALFORMED_ENVELOPE` if it is not the canonical encoding of an envelope
+                with the known payload type and exactly one signature.
+        """
+        if len(raw) > MAX_ENVELOPE_BYTES:
+            raise BadInput(
+                Reason.EVENT_TOO_LARGE,
+                "envelope",
+                given=f"{len(raw)} bytes",
+                expected=f"at most {MAX_ENVELOPE_BYTES} bytes",
+            )
+        message = entry_pb2.Envelope()
+        try:
+            message.ParseFromString(raw)
+        except DecodeError:
+            raise _malformed(
+                "bytes that are no protobuf message", "a serialised suyuan.v1.Envelope"
+            ) from None
+        if message.payload_type != PAYLOAD_TYPE:
+            raise _malformed(f"payload type {message.payload_type[:80]!r}", f"payload type {PAYLOAD_TYPE!r}")
+        if len(message.signatures) != 1:
+            raise _malformed(f"{len(message.signatures)} signatures", "1 signature")
+        signature = message.signatures[0]
+        if len(signature.key_id) != 32:
+            raise _malformed(f"a key id of {len(signature.key_id)} bytes", "a key id of 32 bytes")
+        message.DiscardUnknownFields()
+        if message.SerializeToString() != raw:
+            raise _malformed("another encoding of it, or unknown fields", "the canonical encoding")
+        return cls(raw, message.payload, signature.key_id, signature.algorithm, signature.signature)
+
+    @classmethod
+    def seal(cls, payload: bytes, signer: Signer) -> Envelope:
+        """Sign an event's bytes."""
+        key = signer.public_key
+        signature = signer.sign(_PAE_PREFIX + b"%d %b" % (len(payload), payload))
+        message = entry_pb2.Envelope(payload_type=PAYLOAD_TYPE, payload=payload)
+        message.signatures.add(key_id=key.key_id, algorithm=key.algorithm.value, signature=signature)
+        return cls(message.SerializeToString(), payload, key.key_id, key.algorithm, signature)
+
+    def verify(self, key: PublicKey) -> None:
+        """Check that this key signed the payload.
+
+        Raises:
+            BadInput: `UNSUPPORTED_ALGORITHM` if the algorithm is not the key's.
+            NotAuthorized: `UNKNOWN_KEY` if the envelope names another key, `BAD_SIGNATURE` if it does not verify.
+        """
+        if self.key_id != key.key_id:
+            raise NotAuthorized(
+                Reason.UNKNOWN_KEY, "signing key", given=self.key_id.hex(), expected=key.key_id.hex()
+            )
+        if self.algorithm != key.algorithm:
+            raise BadInput(
+                Reason.UNSUPPORTED_ALGORITHM,
+                "signature algorithm",
+                given=algorithm_name(self.algorithm),
+                expected=key.algorithm.name,
+            )
+        if len(self.signature) != SIGNATURE_BYTES:
+            raise NotAuthorized(
+                Reason.BAD_SIGNATURE,
+                "signature",
+                given=f"{len(self.signature)} bytes",
+                expected=f"{SIGNATURE_BYTES} bytes",
+            )
+        key.verify(self.signature, _PAE_PREFIX + b"%d %b" % (len(self.payload), self.payload))
+
+
+def algorithm_name(number: int) -> str:
+    """A name for an algorithm's number, also for one that this version does not know."""
+    try:
+        return Algorithm(number).name
+    except ValueError:
+        return f"algorithm {number}"
+
+
+def _malformed(given: str, expected: str) -> BadInput:
+    return BadInput(Reason.MALFORMED_ENVELOPE, "envelope", given=given, expected=expected)

@@ -1,0 +1,141 @@
+"""Who speaks: the holder of a key, and what it may do.
+
+A key belongs to a party (a company, an authority, or a member of one) or to the buyer of one sale. A member acts in
+its company's role; to accredit others, only the company's own keys will do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from ledger.chain_key import ChainKey
+from ledger.errors import Conflict, NotAuthorized, Reason
+from ledger.event import Event, Kind
+from ledger.keys import key_id_of
+from ledger.state import Party, PartyKey, PurchaseKey, Reader
+from suyuan.v1 import event_pb2 as pb
+
+_CHINA = timedelta(hours=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed an event."""
+
+    key_id: bytes
+    public_key: bytes
+    """DER SubjectPublicKeyInfo."""
+    party: Party | None = None
+    """The holder; None for a buyer."""
+    company: Party | None = None
+    """The company that the holder is or belongs to; None for a buyer."""
+    revoked_at_us: int = 0
+    """When the key's revocation was recorded; 0: not revoked."""
+    purchase: PurchaseKey | None = None
+    """The purchase whose buyer signed; None for a party."""
+
+    @property
+    def name(self) -> str:
+        """Chain key of the party; empty for a buyer."""
+        return self.party.party if self.party else ""
+
+    @property
+    def role(self) -> int:
+        """A value of `suyuan.v1.PartyRole`; 0 for a buyer."""
+        return self.party.role if self.party else 0
+
+    def require_active(self) -> None:
+        """Refuse a revoked key, a suspended party and a member of a suspended company.
+
+        Raises:
+            NotAuthorized: `KEY_REVOKED` or `PARTY_NOT_ACTIVE`.
+        """
+        if self.revoked_at_us:
+            raise NotAuthorized(
+                Reason.KEY_REVOKED,
+                f"key {self.key_id.hex()} of {self.name}",
+                given=f"a key revoked at {self.revoked_at_us} µs",
+                expected="a key that is not revoked",
+            )
+        for party in (self.party, self.company):
+            if party is not None and not party.active:
+                raise NotAuthorized(
+                    Reason.PARTY_NOT_ACTIVE,
+                    party.party,
+                    given="a suspended party",
+                    expected="an active party",
+                )
+
+    def require_role(self, *roles: int) -> Party:
+        """The company of a signer that has one of these roles.
+
+        Raises:
+            NotAuthorized: `WRONG_ROLE`.
+        """
+        if self.company is None or self.role not in roles:
+            raise NotAuthorized(
+                Reason.WRONG_ROLE,
+                "signer",
+                given=f"{role_name(self.role)} {self.name}".rstrip(),
+                expected=" or ".join(role_name(role) for role in roles),
+            )
+        return self.company
+
+    def lapsed(self, at_us: int) -> Party | None:
+        """The party whose licence had run out at this time: the signer or its company; None if neither had."""
+        for party in (self.party, self.company):
+            if party is not None and licence_lapsed(party, at_us):
+                return party
+        return None
+
+
+def identify(event: Event, key_id: bytes, state: Reader) -> Signer:
+    """Who holds the key that an event names as its signer's.
+
+    The genesis is signed by the key that it names itself; nobody is registered before it.
+
+    Raises:
+        NotAuthorized: `UNKNOWN_KEY`.
+    """
+    if event.kind is Kind.GENESIS:
+        genesis = event.message.genesis
+        if key_id_of(genesis.regulator_key) == key_id:
+            root = Party(genesis.regulator, pb.PARTY_ROLE_REGULATOR, genesis.regulator_name, pb.PARTY_STATUS_ACTIVE,
+                         "", genesis.regulator, 0)  # fmt: skip
+            return Signer(key_id, genesis.regulator_key, root, root)
+    key = state.get(PartyKey, key_id)
+    if key is not None:
+        party = _party(key.party, state)
+        company = ChainKey.parse(key.party).company
+        holder = party if str(company) == key.party else _party(str(company), state)
+        return Signer(key_id, key.public_key, party, holder, key.revoked_at_us)
+    purchase = state.get(PurchaseKey, key_id)
+    if purchase is not None:
+        return Signer(key_id, purchase.public_key, purchase=purchase)
+    raise NotAuthorized(
+        Reason.UNKNOWN_KEY,
+        "signing key",
+        given=key_id.hex(),
+        expected="a key of a registered party or of a purchase",
+    )
+
+
+def role_name(role: int) -> str:
+    """What a role is called in messages."""
+    return "purchase key" if role == 0 else pb.PartyRole.Name(pb.PartyRole.ValueType(role))[11:].lower()
+
+
+def licence_lapsed(party: Party, at_us: int) -> bool:
+    """Whether a party's licence had run out at this time; it holds to the end of its last day in China."""
+    if not party.licence_until:
+        return False
+    day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us) + _CHINA).date()
+    return day > date.fromisoformat(party.licence_until)
+
+
+def _party(name: str, state: Reader) -> Party:
+    party = state.get(Party, name)
+    if party is None:
+        raise Conflict(Reason.PARTY_UNKNOWN, "party", given=name, expected="a registered party")
+    return party
