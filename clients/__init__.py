@@ -1,0 +1,1 @@
+"""What people and programs use: the SDK, offline verification, the command `suyuan`."""

@@ -1,0 +1,1 @@
+"""The domain: identifiers, events, rules, chains, the tree, the audit. Pure: no I/O, no clock, no randomness."""

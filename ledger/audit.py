@@ -27,10 +27,9 @@ from ledger.event import Event, Kind
 from ledger.frontier import Frontier
 from ledger.keys import PublicKey
 from ledger.merkle import leaf_hash
-from ledger.rules import Judgement, Signer, identify, judge
-from ledger.rules.founding import KNOWN_RULES
+from ledger.rules import KNOWN_RULES, Judgement, Signer, identify, judge, rules_in_force
 from ledger.sequence import next_link, settle
-from ledger.state import Charter, Party, Recorded, State
+from ledger.state import Party, Recorded, State
 
 MAX_FINDINGS = 1_000
 """Findings that are kept; further ones are counted."""
@@ -162,7 +161,7 @@ class Auditor:
         """Compare what was read with the checkpoint under which it was served, and report.
 
         Args:
-            checkpoint: verified; of the log's size when the reading began, or later.
+            checkpoint: verified; of the tree that was to be read, no larger and no smaller.
         """
         report = self.report
         report.size, report.root = self.size, self._computed.root()
@@ -227,15 +226,15 @@ class Auditor:
         self, index: int, event: Event, envelope: Envelope, entry: Entry
     ) -> tuple[Signer | None, Judgement]:
         """Who signed, and what the rules say; what does not hold is noted, and the replay goes on without it."""
-        charter = self._state.get(Charter, "ledger")
-        rules_known = charter is None or charter.rules_version in KNOWN_RULES
+        rules_known = rules_in_force(self._state) in KNOWN_RULES
+        self.report.unjudged += not rules_known
+        self.report.unknown_kinds += event.kind is None
         try:
             signer = identify(event, envelope.key_id, self._state)
-        except NotAuthorized:
+        except NotAuthorized as error:
+            # Under rules unknown to this version, its key may have come in by an event that was not judged.
             if rules_known:
-                raise
-            # Its key came in under rules unknown to this version.
-            self.report.unjudged += 1
+                self.find(index, error.reason, str(error))
             return None, Judgement()
         try:
             self._check_signature(index, PublicKey.parse(signer.public_key), envelope)
@@ -243,8 +242,6 @@ class Auditor:
         except LedgerError as error:
             self.find(index, error.reason, str(error))
         if not rules_known or event.kind is None:
-            self.report.unjudged += not rules_known
-            self.report.unknown_kinds += event.kind is None
             return signer, Judgement()
         if event.kind is Kind.GENESIS and event.message.genesis.origin != self._origin:
             given = event.message.genesis.origin

@@ -1,4 +1,4 @@
-r"""The chain key: the one canonical name of the thing that a chain of events is about.
+"""The chain key: the one canonical name of the thing that a chain of events is about.
 
     ledger                          the ledger itself: genesis, versions of the rules
     01/<gtin14>                     a product
@@ -10,21 +10,20 @@ r"""The chain key: the one canonical name of the thing that a chain of events is
     party/<USCC>                    a company
     party/<USCC>/<member>           a member of it, under a pseudonym
 
-Products, lots, items and logistic units are spelled as in the path of a GS1 Digital Link URI (GS1 Digital Link
-Standard: URI Syntax): a GTIN has 14 digits; of a lot or serial, the letters, digits, `-`, `.` and `_` stand for
-themselves, and every other character is `%` and two capital hexadecimal digits. So a key is plain ASCII, at most
-128 bytes, and two spellings of one identifier never give two keys: `ChainKey.parse` refuses every other spelling.
+Products, lots, items and logistic units are spelled as in the path of a GS1 Digital Link URI (GS1 Digital
+Link Standard: URI Syntax): a GTIN has 14 digits; of a lot or serial, the letters, digits, `-`, `.` and `_`
+stand for themselves, and every other character is `%` and two capital hexadecimal digits. So a key is plain
+ASCII, at most 128 bytes, and two spellings of one identifier never give two keys: `ChainKey.parse` refuses
+every other spelling.
 
     >>> ChainKey.lot("6901234567892", "A/7")
     ChainKey('01/06901234567892/10/A%2F7')
     >>> ChainKey.parse("01/06901234567892/10/A%2F7").lot_number
     'A/7'
-    >>> ChainKey.parse("01/06901234567892/10/A%2f7")
+    >>> ChainKey.parse("01/06901234567892/10/A%2f7")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ledger.errors.BadInput: chain key: given 01/06901234567892/10/A%2f7, expected the canonical spelling of one of \
-ledger, 01/<gtin14>, 01/<gtin14>/10/<lot>, 01/<gtin14>/21/<serial>, 00/<sscc18>, waybill/<carrier>/<number>, \
-drug/<20 digits>, party/<USCC>, party/<USCC>/<member>
+    ledger.errors.BadInput: chain key: given 01/06901234567892/10/A%2f7, expected the canonical ...
 """
 
 from __future__ import annotations
@@ -101,8 +100,8 @@ _CARRIED: Final = frozenset({ChainKind.WAYBILL, ChainKind.LOGISTIC_UNIT})
 class ChainKey(str):
     """A canonical chain key: text that is known to be right, and what it says.
 
-    It is a `str`, so that it hashes, compares, sorts and is stored at the speed of one, and equals the same text
-    read from elsewhere. There is no way to make a wrong one: `ChainKey(text)` checks as `parse` does.
+    It is a `str`, so that it hashes, compares, sorts and is stored at the speed of one, and equals the same
+    text read from elsewhere. There is no way to make a wrong one: `ChainKey(text)` checks as `parse` does.
     """
 
     __slots__ = ("_kind",)
@@ -165,11 +164,13 @@ class ChainKey(str):
     def waybill(cls, carrier: str, number: str) -> ChainKey:
         """`waybill/<carrier>/<number>`; the number's letters are made capitals.
 
-        A valid UPU S10 number names one item in the world, whoever carries it: it always goes to carrier `upu`.
+        A valid UPU S10 number names one item in the world, whoever carries it: it always goes to carrier
+        `upu`.
 
         Raises:
-            BadInput: `Reason.BAD_IDENTIFIER`: a carrier that is not a lower-case word of at most 16 characters, a
-                number that is not 4 to 32 letters, digits and inner hyphens, or for `upu` not a valid S10 number.
+            BadInput: `Reason.BAD_IDENTIFIER`: a carrier that is not a lower-case word of at most 16
+                characters, a number that is not 4 to 32 letters, digits and inner hyphens, or for `upu` not a
+                valid S10 number.
         """
         if not _CARRIER.fullmatch(carrier):
             expected = "1 to 16 of a-z, 0-9 and '-', not beginning with '-'"
@@ -225,12 +226,12 @@ class ChainKey(str):
 
     @property
     def is_product(self) -> bool:
-        """Whether the chain is of something that is listed and sold: a product, lot, item or pack of medicine."""
+        """Whether the chain is of what is listed and sold: a product, lot, item or pack of medicine."""
         return self._kind in _SOLD
 
     @property
     def is_parcel(self) -> bool:
-        """Whether the chain is of something that is carried: a waybill or a logistic unit."""
+        """Whether the chain is of what is carried: a waybill or a logistic unit."""
         return self._kind in _CARRIED
 
     @property
@@ -297,7 +298,7 @@ class ChainKey(str):
 
     @property
     def uscc(self) -> str:
-        """The unified social credit code of a company, or of a member's company; `BadInput` for other kinds."""
+        """The credit code of a company, or of a member's company; `BadInput` for other kinds."""
         self._require("USCC of a chain key", _OF_A_COMPANY)
         return self[6:24]
 

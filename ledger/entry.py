@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from ledger.errors import BrokenProof, Reason
+from ledger.form import LAST_US
 from suyuan.v1 import entry_pb2
 
 MAX_ENTRY_BYTES = 65_535
@@ -46,6 +47,8 @@ class Entry:
         entry = cls(message.chain_seq, message.previous, message.recorded_at_us, message.envelope)
         if entry.encode() != raw:
             raise _bad("another encoding of it, or unknown fields", "the canonical encoding")
+        if not 1 <= entry.recorded_at_us <= LAST_US:
+            raise _bad(f"recorded_at {entry.recorded_at_us} µs", f"1 to {LAST_US} µs")
         if len(entry.previous) != (32 if entry.chain_seq else 0):
             raise _bad(
                 f"chain_seq {entry.chain_seq} after a hash of {len(entry.previous)} bytes",

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     STOPPING = "STOPPING"
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
     STORE_DAMAGED = "STORE_DAMAGED"
+    UNREACHABLE = "UNREACHABLE"
 
 
 class LedgerError(Exception):

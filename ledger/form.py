@@ -7,7 +7,6 @@ event may be recorded is for the rules.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from datetime import date
 from functools import cache
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias
 
 from ledger.chain_key import ChainKey, ChainKind
 from ledger.errors import BadInput, Reason
-from ledger.identifiers import parse_gln, parse_region
+from ledger.identifiers import parse_gln, parse_region, printable
 from ledger.keys import PublicKey
 from suyuan.v1 import event_pb2 as pb
 
@@ -45,10 +44,15 @@ NONCE_BYTES = 16
 MAX_EVIDENCE = 32
 MAX_NAME_BYTES = 200
 
-# 9999-12-31T23:59:59.999999Z: the last moment that calendars of all languages can show.
-_LAST_US = 253_402_300_799_999_999
-_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
-_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+")
+MAX_MEDIA_TYPE_BYTES = 127
+MAX_URI_BYTES = 1_024
+
+LAST_US = 253_402_250_399_999_999
+"""9999-12-31T09:59:59.999999Z: the last moment that calendars can show at every offset from UTC, up to 14 hours."""
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
+# The characters of RFC 3986 and no others, so that a URI can be shown as it is.
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ORIGIN = re.compile(r"[^\s+]+")
 
@@ -64,8 +68,8 @@ def check_common(event: pb.Event) -> None:
     Raises:
         BadInput: `MALFORMED_EVENT` or `BAD_IDENTIFIER`.
     """
-    if not 1 <= event.occurred_at.unix_us <= _LAST_US:
-        raise malformed("occurred_at.unix_us", event.occurred_at.unix_us, f"1 to {_LAST_US}")
+    if not 1 <= event.occurred_at.unix_us <= LAST_US:
+        raise malformed("occurred_at.unix_us", event.occurred_at.unix_us, f"1 to {LAST_US}")
     if not -840 <= event.occurred_at.utc_offset_minutes <= 840:
         raise malformed("occurred_at.utc_offset_minutes", event.occurred_at.utc_offset_minutes, "-840 to 840")
     if len(event.nonce) != NONCE_BYTES:
@@ -93,12 +97,12 @@ def _check_evidence(event: pb.Event) -> None:
         raise malformed("evidence", f"{len(event.evidence)} files", f"at most {MAX_EVIDENCE}")
     for item in event.evidence:
         _hash("evidence.sha256", item.sha256)
-        if not _MEDIA_TYPE.fullmatch(item.media_type):
-            raise malformed("evidence.media_type", repr(item.media_type[:80]), "a media type in lower case")
-        if item.uri and (len(item.uri) > 1024 or not _URI.fullmatch(item.uri)):
-            raise malformed(
-                "evidence.uri", repr(item.uri[:80]), "an absolute URI of at most 1,024 ASCII characters"
-            )
+        if len(item.media_type) > MAX_MEDIA_TYPE_BYTES or not _MEDIA_TYPE.fullmatch(item.media_type):
+            expected = f"a media type in lower case, of at most {MAX_MEDIA_TYPE_BYTES} bytes"
+            raise malformed("evidence.media_type", printable(item.media_type), expected)
+        if item.uri and (len(item.uri) > MAX_URI_BYTES or not _URI.fullmatch(item.uri)):
+            expected = f"an absolute URI of at most {MAX_URI_BYTES} ASCII characters (RFC 3986)"
+            raise malformed("evidence.uri", printable(item.uri), expected)
 
 
 def _genesis(body: pb.Genesis) -> None:
@@ -270,11 +274,20 @@ def _text(name: str, value: str, least: int, most: int) -> None:
     """Refuse texts that are too long, blank at an end, or hold what does not print: controls, bidi overrides."""
     if not least <= len(value.encode()) <= most:
         raise malformed(name, f"{len(value.encode())} bytes", f"{least} to {most} bytes")
-    if value != value.strip() or any(unicodedata.category(char) in _UNPRINTABLE for char in value):
-        raise malformed(name, ascii(value[:80]), "text without control characters or blanks at its ends")
+    if value != value.strip() or _UNPRINTABLE.search(value):
+        expected = "text without control or invisible characters, or blanks at its ends"
+        raise malformed(name, ascii(value[:80]), expected)
 
 
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Written out: which characters are unassigned or format characters changes with the version of Unicode, and so with
+# that of Python, and every verifier must come to the same verdict.
+_UNPRINTABLE = re.compile(
+    "["
+    "\x00-\x1f\x7f-\x9f"  # controls
+    "\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible, line ends, direction
+    "\ue000-\uf8ff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f\U000f0000-\U0010ffff"  # no characters, private ones
+    "]"
+)
 
 
 def _date(name: str, value: str) -> None:

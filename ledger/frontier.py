@@ -49,8 +49,7 @@ class Frontier:
 
     def __post_init__(self) -> None:
         reason = Reason.BAD_CHECKPOINT
-        if not 0 <= self.size <= MAX_TREE_SIZE:
-            raise BrokenProof(reason, "size of a frontier", given=self.size, expected="0 to 2**63 - 1 leaves")
+        _check_size("size of a frontier", self.size)
         expected = self.size.bit_count()
         if len(self.nodes) != expected:
             subject = f"hashes in the frontier of {self.size} leaves"
@@ -135,6 +134,7 @@ class RightEdge:
     tiles: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_size("size of a right edge", self.size)
         given = [len(tile) for tile in self.tiles]
         expected = [width * HASH_SIZE for width in _edge_widths(self.size)]
         if given != expected:
@@ -189,8 +189,13 @@ class RightEdge:
         return RightEdge(size, tuple(tiles)), changed
 
 
+def _check_size(subject: str, size: int) -> None:
+    if not 0 <= size <= MAX_TREE_SIZE:
+        raise BrokenProof(Reason.BAD_CHECKPOINT, subject, given=size, expected="0 to 2**63 - 1 leaves")
+
+
 def _edge_widths(size: int) -> Iterator[int]:
     """Hashes in the partial tile of each level, from 0 up to the highest that the tree has."""
-    while size:
+    while size > 0:
         yield size % TILE_WIDTH
         size //= TILE_WIDTH

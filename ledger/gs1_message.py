@@ -2,16 +2,16 @@ r"""What a GS1 code says: application identifiers (AIs) and their values.
 
 One message has three spellings, and each is read into the same mapping from AI to value, in the order given:
 
-- element strings, as a scanner sends them: `01069012345678921710123110A7`, where FNC1 arrives as GS (`\x1d`) and
-  ends every element but the last whose length is not predefined (GS1 General Specifications §7.8);
-- bracketed, as people read and type them: `(01)06901234567892(10)A7`, an opening bracket in a value written `\(`;
+- element strings, as a scanner sends them: `01069012345678921710123110A7`, where FNC1 arrives as GS (`\x1d`)
+  and ends every element but the last whose length is not predefined (GS1 General Specifications §7.8);
+- bracketed, as people read and type them: `(01)06901234567892(10)A7`, a bracket in a value written `\(`;
 - a GS1 Digital Link URI, uncompressed: `https://example.com/01/06901234567892/10/A7?17=271231`.
 
-The table of AIs, their shapes and whether FNC1 ends them is biip's. The grammar is ours, since it must be strict:
-an element of variable length that runs on without FNC1 is refused, never cut at its greatest length, and its rest
-never taken for another element.
+The table of AIs, their shapes and whether FNC1 ends them is biip's. The grammar is ours, since it must be
+strict: an element of variable length that runs on without FNC1 is refused, never cut at its greatest length,
+and its rest never taken for another element.
 
-Here a message is only taken apart. What it identifies, and whether the check digits hold, `ledger.reading` says.
+Here a message is only taken apart: `ledger.reading` says what it identifies and whether check digits hold.
 """
 
 from __future__ import annotations
@@ -33,16 +33,26 @@ GROUP_SEPARATOR: Final = "\x1d"
 _LONGEST_AI: Final = 4
 
 _BRACKETED: Final = re.compile(r"\((?P<ai>[0-9]{2,4})\)(?P<value>(?:[^(\\]|\\\()*)")
-_URI: Final = re.compile(r"https?://[^/?#]+(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?", re.IGNORECASE)
+_URI: Final = re.compile(
+    r"https?://[^/?#]++(?P<path>(?:/[^?#]*+)?)(?:\?(?P<query>[^#]*+))?(?:#.*+)?", re.IGNORECASE | re.DOTALL
+)
 _PERCENT: Final = re.compile(r"%([0-9A-Fa-f]{2})?")
+
+# Some AIs of transport take percent-encoded UTF-8, and in the table such a pair may count as one character or
+# as six. A value that fits neither way is then tried in every mixture, which are exponentially many: an
+# attack. The atomic group, pair first, leaves one way to count.
+_CHARACTER: Final = r"[!%-?A-Z_a-z\x22]"
+_ENCODED_PAIR: Final = "%[0-9A-Fa-f][0-9A-Fa-f]" * 2
+_MIXED_CHARACTER: Final = f"(?:{_CHARACTER}|{_ENCODED_PAIR})"
+_ATOMIC_CHARACTER: Final = f"(?>{_ENCODED_PAIR}|{_CHARACTER})"
 
 
 def parse_element_strings(text: str) -> dict[str, str]:
     """The elements of a message as a scanner sends it, without symbology identifier.
 
     Raises:
-        BadInput: `Reason.BAD_IDENTIFIER`: an unknown AI, a value that does not fit its AI, an element that FNC1
-            should end and does not, or one AI with two values.
+        BadInput: `Reason.BAD_IDENTIFIER`: an unknown AI, a value that does not fit its AI, an element that
+            FNC1 should end and does not, or one AI with two values.
     """
     elements: list[tuple[str, str]] = []
     start = 0
@@ -68,8 +78,8 @@ def parse_bracketed(text: str) -> dict[str, str]:
     r"""The elements of a message in brackets, `(01)…(10)…`; blanks around a value are not part of it.
 
     Raises:
-        BadInput: `Reason.BAD_IDENTIFIER`: not of this form, an unknown AI, a value that does not fit its AI, or one
-            AI with two values.
+        BadInput: `Reason.BAD_IDENTIFIER`: not of this form, an unknown AI, a value that does not fit its AI,
+            or one AI with two values.
     """
     elements: list[tuple[str, str]] = []
     start = 0
@@ -91,7 +101,8 @@ def parse_digital_link(text: str) -> dict[str, str]:
     A GTIN may have 8, 12 or 13 digits and is padded to 14. What the query says beside AIs is left aside.
 
     Raises:
-        BadInput: `Reason.BAD_IDENTIFIER`: no such URI, a value that does not fit its AI, or one AI with two values.
+        BadInput: `Reason.BAD_IDENTIFIER`: no such URI, a value that does not fit its AI, or one AI with two
+            values.
     """
     uri = _URI.fullmatch(text)
     if uri is None:
@@ -131,8 +142,9 @@ def _ai_named(text: str) -> GS1ApplicationIdentifier | None:
 
 @lru_cache(maxsize=1024)
 def _pattern(ai: GS1ApplicationIdentifier) -> re.Pattern[str]:
+    pattern = ai.pattern.removesuffix("$").replace(_MIXED_CHARACTER, _ATOMIC_CHARACTER)
     # ASCII, or \d would take the digits of every script.
-    return re.compile(ai.pattern.removesuffix("$"), re.ASCII)
+    return re.compile(pattern, re.ASCII)
 
 
 def _fitting(ai: GS1ApplicationIdentifier, value: str) -> str:
@@ -159,7 +171,7 @@ def _collected(elements: Iterable[tuple[str, str]]) -> dict[str, str]:
         if message.setdefault(ai, value) != value:
             raise _unreadable(f"second value of AI ({ai})", value, f"the same as the first, {message[ai]}")
     if not message:
-        raise _unreadable("GS1 message", "nothing", "an application identifier and its value")
+        raise _unreadable("GS1 message", "", "an application identifier and its value")
     return message
 
 

@@ -46,6 +46,8 @@ _S10_WEIGHTS: Final = (8, 6, 4, 2, 3, 5, 9, 7)
 
 def printable(text: str) -> str:
     """`text` as an error may show it: escaped to printable ASCII, and cut where it gets long."""
+    if not text:
+        return "an empty text"
     shown = text[:_SHOWN_CHARACTERS]
     if not (shown.isascii() and shown.isprintable()):
         shown = shown.encode("unicode_escape").decode("ascii")
@@ -78,7 +80,8 @@ def parse_gtin(text: str) -> str:
 def expand_upce(text: str) -> str:
     """The UPC-A of 12 digits that a UPC-E of 8 stands for (GS1 General Specifications §5.2.2.4.2).
 
-    The eight digits are the number system (0 or 1), six digits of the symbol, and the check digit of the UPC-A.
+    The eight digits are the number system (0 or 1), six digits of the symbol, and the check digit of the
+    UPC-A.
 
     Raises:
         BadInput: not 8 ASCII digits beginning with 0 or 1, or the check digit fails.
@@ -162,7 +165,7 @@ def s10_check_digit(serial: str) -> str:
 
 
 def parse_s10(text: str) -> str:
-    """A postal item number such as `RA123456785CN`: service, 8 digits and their check digit, country (UPU S10).
+    """A postal item number such as `RA123456785CN`: service, 8 digits, check digit, country (UPU S10).
 
     Raises:
         BadInput: another shape, or the check digit fails.

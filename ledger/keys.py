@@ -43,6 +43,9 @@ from suyuan.v1 import entry_pb2
 SIGNATURE_BYTES = 64
 """Length of a signature of either algorithm."""
 
+MAX_PASSPHRASE_BYTES = 1023
+"""What OpenSSL derives a key from."""
+
 _ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
 _FIELD_PRIME = 2**255 - 19
 # y-coordinates of the eight points of small order (RFC 8032 §5.1: order 1, 2, 4 and 8); the sign of x does not matter.
@@ -98,13 +101,16 @@ class PublicKey:
             key = load_der_public_key(spki)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise BadInput(Reason.BAD_KEY, "public key", given=_preview(spki), expected=expected) from None
+        given = type(key).__name__
         if isinstance(key, Ed25519PublicKey):
             _refuse_weak(spki)
             algorithm = Algorithm.ED25519
         elif isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
             algorithm = Algorithm.ECDSA_P256_SHA256
         else:
-            raise BadInput(Reason.BAD_KEY, "public key", given=type(key).__name__, expected=expected)
+            if isinstance(key, EllipticCurvePublicKey):
+                given = f"a key on the curve {key.curve.name}"
+            raise BadInput(Reason.BAD_KEY, "public key", given=given, expected=expected)
         if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != spki:
             raise BadInput(
                 Reason.BAD_KEY,
@@ -169,11 +175,16 @@ class PrivateKey:
 
     @classmethod
     def from_pem(cls, pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
-        """Read a PKCS#8 PEM private key (RFC 5958), encrypted or not.
+        """Read a PKCS#8 PEM private key (RFC 5958), encrypted or not; the older SEC 1 form (RFC 5915) will do.
+
+        Args:
+            pem: the file's bytes.
+            passphrase: opens an encrypted key; None for a plain one.
 
         Raises:
             BadInput: `BAD_KEY` if it is none, of another kind, or the passphrase does not open it.
         """
+        _check_passphrase(passphrase)
         expected = "PKCS#8 PEM private key, Ed25519 or P-256"
         try:
             key = load_pem_private_key(pem, passphrase)
@@ -190,7 +201,12 @@ class PrivateKey:
         return cls.of(key)
 
     def to_pem(self, passphrase: bytes | None = None) -> bytes:
-        """PKCS#8 PEM, encrypted if a passphrase is given."""
+        """PKCS#8 PEM, encrypted if a passphrase is given.
+
+        Raises:
+            BadInput: `BAD_KEY` if the passphrase is empty or longer than 1,023 bytes.
+        """
+        _check_passphrase(passphrase)
         encryption: KeySerializationEncryption = (
             NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
         )
@@ -216,12 +232,21 @@ def _refuse_weak(spki: bytes) -> None:
             Reason.BAD_KEY,
             "public key",
             given="an Ed25519 point of small order or non-canonical encoding",
-            expected="an Ed25519 point of prime order",
+            expected="an Ed25519 point in its canonical encoding, not of small order",
+        )
+
+
+def _check_passphrase(passphrase: bytes | None) -> None:
+    if passphrase is not None and not 1 <= len(passphrase) <= MAX_PASSPHRASE_BYTES:
+        raise BadInput(
+            Reason.BAD_KEY,
+            "passphrase",
+            given=f"{len(passphrase)} bytes",
+            expected=f"1 to {MAX_PASSPHRASE_BYTES} bytes",
         )
 
 
 def _preview(value: bytes) -> str:
     """The beginning of hostile bytes, for a message."""
-    return (
-        f"{len(value)} bytes {value[:16].hex()}…" if len(value) > 16 else f"{len(value)} bytes {value.hex()}"
-    )
+    shown = f"{len(value)} bytes {value[:16].hex()}".rstrip()
+    return f"{shown}…" if len(value) > 16 else shown

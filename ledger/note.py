@@ -247,9 +247,7 @@ class SignedNote:
     signatures: tuple[NoteSignature, ...]
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.signatures) <= MAX_SIGNATURES:
-            subject, expected = "signatures of a note", f"1 to {MAX_SIGNATURES}"
-            raise BrokenProof(Reason.BAD_NOTE, subject, given=len(self.signatures), expected=expected)
+        _check_count(len(self.signatures))
         _encode_text(self.text)
         _check_size(self.encode())
 
@@ -267,13 +265,12 @@ class SignedNote:
             subject, given = "encoding of a note", f"{error.reason} at byte {error.start}"
             raise BrokenProof(Reason.BAD_NOTE, subject, given=given, expected="UTF-8") from error
         end = decoded.rfind("\n\n") + 1  # the text goes up to the last empty line
-        lines = decoded[end + 1 :].split("\n", MAX_SIGNATURES + 1)
-        if end == 0 or lines[-1] or len(lines) < 2:
+        *lines, rest = decoded[end + 1 :].split("\n")
+        if end == 0 or rest:
             expected = "text, an empty line and at least one signature line, each ending in a newline"
-            if len(lines) == MAX_SIGNATURES + 2:
-                expected = f"at most {MAX_SIGNATURES} signature lines"
             raise BrokenProof(Reason.BAD_NOTE, "form of a note", given=_short(decoded), expected=expected)
-        return cls(decoded[:end], tuple(NoteSignature.parse(line) for line in lines[:-1]))
+        _check_count(len(lines))
+        return cls(decoded[:end], tuple(NoteSignature.parse(line) for line in lines))
 
     @classmethod
     def sign(cls, text: str, *signers: NoteSigner) -> SignedNote:
@@ -373,6 +370,12 @@ def _encode_text(text: str) -> bytes:
     except UnicodeEncodeError as error:
         subject, given = "text of a note", repr(error.object[error.start : error.end][:1])
         raise BrokenProof(Reason.BAD_NOTE, subject, given=given, expected="Unicode characters") from error
+
+
+def _check_count(signatures: int) -> None:
+    if not 1 <= signatures <= MAX_SIGNATURES:
+        subject, expected = "signatures of a note", f"1 to {MAX_SIGNATURES}"
+        raise BrokenProof(Reason.BAD_NOTE, subject, given=signatures, expected=expected)
 
 
 def _check_size(note: bytes) -> None:

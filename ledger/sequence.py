@@ -20,7 +20,7 @@ from ledger.event import Event
 from ledger.frontier import Frontier
 from ledger.keys import PublicKey
 from ledger.merkle import Subtree, leaf_hash
-from ledger.rules import Judgement, Signer, identify, judge
+from ledger.rules import Judgement, Signer, identify, judge, require_rules_known
 from ledger.state import ChainHead, Reader, Recorded, State
 
 
@@ -205,6 +205,7 @@ def _admit(submission: Submission, state: State, index: int, at_us: int) -> Sequ
         # The key was not known when the signature was to be checked: it may come from earlier in this very batch.
         submission.verify(PublicKey.parse(signer.public_key))
     judgement = judge(event, signer, state, index=index, recorded_at_us=at_us)
+    require_rules_known(event)
     chain_seq, previous = next_link(event.chain, state)
     entry = Entry(chain_seq, previous, at_us, envelope.raw)
     data = entry.encode()

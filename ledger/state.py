@@ -257,6 +257,24 @@ class Complained:
         return self.event_id
 
 
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """That a product or lot is called back."""
+
+    chain: str
+    """Chain key of the product or lot."""
+    event_id: bytes
+    """Event id of the recall."""
+    index: int
+
+    key_fields: ClassVar[tuple[str, ...]] = ("chain", "event_id")
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Product or lot, and recall."""
+        return (self.chain, self.event_id)
+
+
 Record: TypeAlias = (
     Charter
     | Party
@@ -269,6 +287,7 @@ Record: TypeAlias = (
     | Dispatched
     | Reviewed
     | Complained
+    | Recalled
 )
 R = TypeVar("R", bound=Record)
 

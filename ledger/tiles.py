@@ -198,7 +198,8 @@ def decode_bundle(bundle: bytes, width: int = TILE_WIDTH) -> list[bytes]:
     position = 0
     for number in range(width):
         begin = position + 2
-        position = begin + int.from_bytes(bundle[position:begin], "big")
+        length = int.from_bytes(bundle[position:begin], "big") if begin <= len(bundle) else 0
+        position = begin + length
         if position > len(bundle):
             subject = f"bytes of a bundle that holds entry {number} of {width}"
             raise BrokenProof(Reason.BAD_ENTRY, subject, given=len(bundle), expected=f"at least {position}")

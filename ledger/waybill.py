@@ -1,8 +1,8 @@
 """What couriers' waybill numbers look like: a dated table of hints.
 
-No courier publishes its numbering, shapes change from year to year, and a number of digits alone carries neither
-name nor published check digit. So a shape may suggest a carrier and is never a reason to refuse a number: letters
-such as `SF` name the carrier, while a number of digits alone only tells who *could* have issued it.
+No courier publishes its numbering, shapes change from year to year, and a number of digits alone carries
+neither name nor published check digit. So a shape may suggest a carrier and is never a reason to refuse a
+number: letters such as `SF` name the carrier; digits alone only tell who *could* have issued the number.
 
 The shapes are those in circulation in 2026.
 """
@@ -58,7 +58,7 @@ def waybill_of(carrier: str, text: str) -> ChainKey:
 
 
 def waybills_by_shape(text: str) -> tuple[list[ChainKey], list[ChainKey]]:
-    """The waybills that `text` names by its letters, and those that it may be: one for each carrier that fits."""
+    """The waybills that `text` names by its letters, and those that it may be, one for each carrier."""
     number = _waybill_of_package(text)
     named: list[ChainKey] = []
     possible: list[ChainKey] = []

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -23,8 +26,10 @@ FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 _EXPECTED: Final = "a PNG, JPEG, WebP, BMP, GIF or TIFF picture"
 
-# Python's warning filters belong to the whole process: one thread at a time may set them aside.
-_filters = threading.Lock()
+# Warning filters and standard error belong to the whole process: one thread at a time may set them aside.
+_quiet = threading.Lock()
+
+_STDERR: Final = 2
 
 _TRANSPOSED: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -84,12 +89,13 @@ def _require_regular_file(name: str) -> None:
 def _load(name: str, file: BinaryIO) -> Image.Image:
     """The grey and upright pixels in `file`; Pillow's plugins raise whatever a broken file makes of them."""
     image = None
-    with _filters, warnings.catch_warnings():
+    with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(file, formats=FORMATS)
-            grey = to_grey(image)
+            with _muted_libtiff(image):
+                grey = to_grey(image)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise _refusal(
                 name,
@@ -100,9 +106,31 @@ def _load(name: str, file: BinaryIO) -> Image.Image:
             raise _refusal(name, "a file in no such format") from None
         except Exception as error:
             what = f"a {image.format} file" if image else "a file"
-            raise _refusal(name, f"{what} that is cut short or damaged") from error
+            raise _refusal(name, f"{what} that is cut short or damaged", expected="a whole one") from error
         orientation = _orientation(image)
     return grey.transpose(_TRANSPOSED[orientation]) if orientation in _TRANSPOSED else grey
+
+
+@contextmanager
+def _muted_libtiff(image: Image.Image) -> Iterator[None]:
+    """Keep libtiff from complaining of a damaged TIFF on standard error, where the exception says it all.
+
+    Pillow gives no way to libtiff's error handler, so the descriptor itself points nowhere meanwhile, for the whole
+    process: only for a TIFF, and only while its pixels are decoded.
+    """
+    if image.format != "TIFF" or sys.stderr is None:
+        # Python was started without standard error: descriptor 2 may be anything by now, even this picture.
+        yield
+        return
+    kept = os.dup(_STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -124,7 +152,7 @@ def _stretched(image: Image.Image) -> Image.Image:
 def _refusal(name: str, given: str, *, expected: str = _EXPECTED) -> BadInput:
     return BadInput(
         Reason.INVALID_REQUEST,
-        f"picture {name.encode('unicode_escape').decode()}",
+        f"picture {name!r}",
         given=given,
         expected=expected,
     )

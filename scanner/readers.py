@@ -113,14 +113,21 @@ def _from_zxing(barcode: zxingcpp.Barcode) -> Symbol:
         symbology = Symbology.UPC_E
     else:
         symbology = _refined(_ZXING_SYMBOLOGIES[barcode.symbology], mark, text)
-    corners = barcode.position
-    position = (
-        Point(corners.top_left.x, corners.top_left.y),
-        Point(corners.top_right.x, corners.top_right.y),
-        Point(corners.bottom_right.x, corners.bottom_right.y),
-        Point(corners.bottom_left.x, corners.bottom_left.y),
-    )
-    return Symbol(symbology, text, mark, (Reader.ZXING,), position)
+    return Symbol(symbology, text, mark, (Reader.ZXING,), _corners(barcode.position, symbology))
+
+
+def _corners(found: zxingcpp.Position, symbology: Symbology) -> tuple[Point, Point, Point, Point]:
+    """The corners as `Symbol.position` has them."""
+    upper_left = Point(found.top_left.x, found.top_left.y)
+    upper_right = Point(found.top_right.x, found.top_right.y)
+    lower_right = Point(found.bottom_right.x, found.bottom_right.y)
+    lower_left = Point(found.bottom_left.x, found.bottom_left.y)
+    across_x, across_y = upper_right.x - upper_left.x, upper_right.y - upper_left.y
+    down_x, down_y = lower_left.x - upper_left.x, lower_left.y - upper_left.y
+    if not symbology.is_matrix and across_x * down_y < across_y * down_x:
+        # Lines read upside down come as if seen in a mirror: left and right changed places, up and down did not.
+        return lower_left, lower_right, upper_right, upper_left
+    return upper_left, upper_right, lower_right, lower_left
 
 
 def _from_zbar(decoded: Any) -> Symbol:

@@ -1,0 +1,1 @@
+"""The service: gRPC in front, one sequencer, a store behind."""

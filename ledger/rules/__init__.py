@@ -16,15 +16,17 @@ from collections.abc import Callable
 from typing import Any
 
 from ledger.chain_key import ChainKind
-from ledger.errors import BadInput, Conflict, Reason
+from ledger.errors import BadInput, Reason
 from ledger.event import Event, Kind
 from ledger.rules import complaints, founding, parties, recalls, reviews, trade
 from ledger.rules.case import Case, Judgement
 from ledger.rules.flags import flags_of
+from ledger.rules.founding import KNOWN_RULES, require_known
 from ledger.rules.signer import Signer, identify
 from ledger.state import Charter, Reader
 
 __all__ = [
+    "KNOWN_RULES",
     "LATEST_RULES",
     "MAX_CLOCK_AHEAD_US",
     "Case",
@@ -32,10 +34,11 @@ __all__ = [
     "Signer",
     "identify",
     "judge",
+    "require_rules_known",
     "rules_in_force",
 ]
 
-LATEST_RULES = 1
+LATEST_RULES = KNOWN_RULES[-1]
 """The newest version of the rules that this code can judge by."""
 
 MAX_CLOCK_AHEAD_US = 10 * 60 * 1_000_000
@@ -94,6 +97,20 @@ def rules_in_force(state: Reader) -> int:
     return LATEST_RULES if charter is None else charter.rules_version
 
 
+def require_rules_known(event: Event) -> None:
+    """Refuse to record an event that would put rules in force by which this code cannot judge.
+
+    Only who appends must ask: an auditor takes such an event as what it is, and says that it cannot judge the rest.
+
+    Raises:
+        Conflict: `RULES_VERSION`.
+    """
+    if event.kind is Kind.GENESIS:
+        require_known(event.message.genesis.rules_version)
+    elif event.kind is Kind.RULES_ADOPTION:
+        require_known(event.message.rules_adoption.rules_version)
+
+
 def judge(event: Event, signer: Signer, state: Reader, *, index: int, recorded_at_us: int) -> Judgement:
     """What recording this event at this place and time would change.
 
@@ -107,14 +124,15 @@ def judge(event: Event, signer: Signer, state: Reader, *, index: int, recorded_a
     Raises:
         BadInput: it can never be right: `UNKNOWN_KIND`, `WRONG_CHAIN`, `OCCURRED_IN_FUTURE`, `MALFORMED_EVENT`.
         NotAuthorized: this signer may not say it.
-        Conflict: the state does not allow it.
+        Conflict: the state does not allow it; `RULES_VERSION` if this code does not know the rules in force.
     """
     if event.kind is None:
         raise BadInput(
             Reason.UNKNOWN_KIND, "event", given="a kind unknown to this version", expected="a known kind"
         )
+    require_known(rules_in_force(state))
     if (event.kind is Kind.GENESIS) != (index == 0):
-        raise Conflict(
+        raise BadInput(
             Reason.WRONG_CHAIN,
             "entry 0" if index == 0 else "genesis",
             given=f"{event.kind} at entry {index}",

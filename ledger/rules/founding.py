@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ledger.errors import Conflict, NotAuthorized, Reason
 from ledger.rules.case import Case, Judgement
 from ledger.state import Charter, Party, PartyKey
@@ -16,12 +18,9 @@ KNOWN_RULES = range(1, 2)
 
 def genesis(case: Case, body: pb.Genesis) -> Judgement:
     """Entry 0: the log's identity, its versions, and the root regulator with its key."""
-    if body.format_version != FORMAT_VERSION or body.rules_version not in KNOWN_RULES:
+    if body.format_version != FORMAT_VERSION:
         raise Conflict(
-            Reason.RULES_VERSION,
-            "genesis",
-            given=f"format {body.format_version}, rules {body.rules_version}",
-            expected=f"format {FORMAT_VERSION}, rules {KNOWN_RULES.start} to {KNOWN_RULES.stop - 1}",
+            Reason.RULES_VERSION, "format version", given=body.format_version, expected=FORMAT_VERSION
         )
     charter = Charter(str(case.chain), body.origin, body.format_version, body.rules_version, body.regulator)
     party = Party(
@@ -47,15 +46,29 @@ def rules_adoption(case: Case, body: pb.RulesAdoption) -> Judgement:
             given=case.signer.name or "purchase key",
             expected="the root regulator" if charter is None else f"the root regulator {charter.regulator}",
         )
-    if body.rules_version != charter.rules_version + 1 or body.rules_version not in KNOWN_RULES:
-        known = f"known to this version: {KNOWN_RULES.start} to {KNOWN_RULES.stop - 1}"
+    if body.rules_version != charter.rules_version + 1:
         raise Conflict(
             Reason.RULES_VERSION,
             "rules version",
             given=body.rules_version,
-            expected=f"{charter.rules_version + 1}, the one after that in force ({known})",
+            expected=f"{charter.rules_version + 1}, the one after that in force",
         )
-    changed = Charter(
-        charter.chain, charter.origin, charter.format_version, body.rules_version, charter.regulator
-    )
-    return Judgement((changed,))
+    return Judgement((replace(charter, rules_version=body.rules_version),))
+
+
+def require_known(rules_version: int) -> None:
+    """Refuse a version of the rules that this code cannot judge by.
+
+    Not itself a rule: what a service may not put in force, because it could not go on, an auditor may well read.
+
+    Raises:
+        Conflict: `RULES_VERSION`.
+    """
+    if rules_version not in KNOWN_RULES:
+        known = ", ".join(map(str, KNOWN_RULES))
+        raise Conflict(
+            Reason.RULES_VERSION,
+            "rules version",
+            given=rules_version,
+            expected=f"one that this service knows: {known}",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.errors import Conflict, NotAuthorized, Reason
 from ledger.rules.case import Case, Judgement
 from ledger.rules.trade import has_listed
-from ledger.state import Party, Recorded
+from ledger.state import Party, Recalled, Recorded
 from suyuan.v1 import event_pb2 as pb
 
 
@@ -19,7 +19,7 @@ def recall(case: Case, body: pb.Recall) -> Judgement:  # noqa: ARG001 - all rule
             given=f"no listing of {case.chain} by {calling.party}",
             expected=f"its own listing of {case.chain} or of {case.chain.product_chain}",
         )
-    return Judgement()
+    return Judgement((Recalled(str(case.chain), case.event.id, case.index),))
 
 
 def correction(case: Case, body: pb.Correction) -> Judgement:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ledger.errors import Conflict, NotAuthorized, Reason
 from ledger.form import malformed
 from ledger.rules.case import Case, Judgement
-from ledger.rules.trade import require_buyer, require_merchant
+from ledger.rules.trade import SALES_PURCHASE_KEY, require_buyer, require_merchant
 from ledger.state import Reviewed, Sold
 from suyuan.v1 import event_pb2 as pb
 
@@ -64,5 +64,5 @@ def _require_side(case: Case, sold: Sold) -> bool:
     if case.signer.purchase is not None:
         require_buyer(case, sold)
         return True
-    require_merchant(case, sold)
+    require_merchant(case, sold, otherwise=SALES_PURCHASE_KEY)
     return False

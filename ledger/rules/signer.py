@@ -67,8 +67,12 @@ class Signer:
                     expected="an active party",
                 )
 
-    def require_role(self, *roles: int) -> Party:
+    def require_role(self, *roles: int, otherwise: str = "") -> Party:
         """The company of a signer that has one of these roles.
+
+        Args:
+            roles: those that may speak.
+            otherwise: who else may, for the message; whoever calls has found that it is not this one.
 
         Raises:
             NotAuthorized: `WRONG_ROLE`.
@@ -78,7 +82,7 @@ class Signer:
                 Reason.WRONG_ROLE,
                 "signer",
                 given=f"{role_name(self.role)} {self.name}".rstrip(),
-                expected=" or ".join(role_name(role) for role in roles),
+                expected=" or ".join([*map(role_name, roles), *filter(None, [otherwise])]),
             )
         return self.company
 

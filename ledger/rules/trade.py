@@ -12,6 +12,8 @@ from ledger.rules.signer import role_name
 from ledger.state import Dispatched, Listed, PartyKey, PurchaseKey, Sold
 from suyuan.v1 import event_pb2 as pb
 
+SALES_PURCHASE_KEY = "the purchase key of the sale"
+
 
 def listing(case: Case, body: pb.Listing) -> Judgement:
     """上架: a merchant offers a product; a later listing of the same product replaces the title."""
@@ -84,7 +86,7 @@ def receipt(case: Case, body: pb.Receipt) -> Judgement:
     if case.signer.purchase is not None:
         require_buyer(case, sold)
     else:
-        case.signer.require_role(pb.PARTY_ROLE_COURIER)
+        case.signer.require_role(pb.PARTY_ROLE_COURIER, otherwise=SALES_PURCHASE_KEY)
     if body.proxy != (case.signer.purchase is None):
         expected = "false from the buyer, true from a courier who signs for the buyer"
         raise malformed("proxy", str(body.proxy).lower(), expected)
@@ -118,7 +120,7 @@ def require_buyer(case: Case, sold: Sold) -> None:
             Reason.WRONG_ROLE,
             "signer",
             given=f"{role_name(case.signer.role)} {case.signer.name}",
-            expected="the purchase key of the sale",
+            expected=SALES_PURCHASE_KEY,
         )
     if purchase.sale != sold.event_id:
         raise NotAuthorized(
@@ -129,13 +131,18 @@ def require_buyer(case: Case, sold: Sold) -> None:
         )
 
 
-def require_merchant(case: Case, sold: Sold) -> None:
-    """Refuse a signer other than the merchant of this sale.
+def require_merchant(case: Case, sold: Sold, *, otherwise: str = "") -> None:
+    """Refuse a signer other than the merchant of this sale, or a member of it.
+
+    Args:
+        case: what is judged.
+        sold: the sale.
+        otherwise: as in `Signer.require_role`.
 
     Raises:
         NotAuthorized: `WRONG_ROLE` for another role, `NOT_OWNER` for another merchant.
     """
-    merchant = case.signer.require_role(pb.PARTY_ROLE_MERCHANT)
+    merchant = case.signer.require_role(pb.PARTY_ROLE_MERCHANT, otherwise=otherwise)
     if merchant.party != sold.merchant:
         raise NotAuthorized(Reason.NOT_OWNER, "merchant", given=merchant.party, expected=sold.merchant)
 

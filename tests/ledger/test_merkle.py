@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import BadInput, BrokenProof, LedgerError, Reason
@@ -174,6 +174,7 @@ def test_proofs_are_those_of_the_rfc_for_all_small_trees():
         assert consistency_proof_nodes(0, size) == []
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
 def test_subtrees_cover_a_range_without_gap_or_overlap(one, other):
     begin, end = sorted((one, other))
@@ -293,6 +294,7 @@ def test_a_fork_has_no_consistency_proof():
 # Trees too large to have
 
 
+@settings(deadline=None)
 @given(st.integers(1, MAX_TREE_SIZE), st.data())
 def test_proofs_in_trees_of_any_size(size, data):
     index = data.draw(st.integers(0, size - 1))
@@ -335,13 +337,17 @@ def test_proofs_in_trees_of_any_size(size, data):
         ),
         (
             (LEAVES[0][:31], 0, 1, [], LEAVES[0]),
-            "leaf hash of the inclusion proof of leaf 0 in the tree of 1 leaves: "
-            "given 31 bytes, expected 32 bytes",
+            (
+                "leaf hash of the inclusion proof of leaf 0 in the tree of 1 leaves: "
+                "given 31 bytes, expected 32 bytes"
+            ),
         ),
         (
             (b"", 0, 1, [], b""),
-            "leaf hash of the inclusion proof of leaf 0 in the tree of 1 leaves: "
-            "given 0 bytes, expected 32 bytes",
+            (
+                "leaf hash of the inclusion proof of leaf 0 in the tree of 1 leaves: "
+                "given 0 bytes, expected 32 bytes"
+            ),
         ),
         (
             (LEAVES[0], 0, 1, [], LEAVES[0] + b"\x00"),
@@ -349,8 +355,10 @@ def test_proofs_in_trees_of_any_size(size, data):
         ),
         (
             (LEAVES[0], 0, 2, [LEAVES[1] + LEAVES[1]], ROOTS[2]),
-            "hash 0 of the inclusion proof of leaf 0 in the tree of 2 leaves: "
-            "given 64 bytes, expected 32 bytes",
+            (
+                "hash 0 of the inclusion proof of leaf 0 in the tree of 2 leaves: "
+                "given 64 bytes, expected 32 bytes"
+            ),
         ),
         (
             (LEAVES[0], 0, 2, [], ROOTS[2]),
@@ -362,8 +370,10 @@ def test_proofs_in_trees_of_any_size(size, data):
         ),
         (
             (LEAVES[0], 0, 2, [LEAVES[1]], ROOTS[3]),
-            "root by the inclusion proof of leaf 0 in the tree of 2 leaves: "
-            f"given {ROOTS[2].hex()}, expected {ROOTS[3].hex()}",
+            (
+                "root by the inclusion proof of leaf 0 in the tree of 2 leaves: "
+                f"given {ROOTS[2].hex()}, expected {ROOTS[3].hex()}"
+            ),
         ),
     ],
 )
@@ -395,23 +405,31 @@ def test_broken_inclusion_proofs_name_what_broke(arguments, message):
         ),
         (
             (0, ROOTS[1], 5, ROOTS[5], []),
-            "old root by the consistency proof from 0 to 5 leaves: "
-            f"given {EMPTY_ROOT.hex()}, expected {ROOTS[1].hex()}",
+            (
+                "old root by the consistency proof from 0 to 5 leaves: "
+                f"given {EMPTY_ROOT.hex()}, expected {ROOTS[1].hex()}"
+            ),
         ),
         (
             (0, EMPTY_ROOT, 0, ROOTS[1], []),
-            "new root by the consistency proof from 0 to 0 leaves: "
-            f"given {EMPTY_ROOT.hex()}, expected {ROOTS[1].hex()}",
+            (
+                "new root by the consistency proof from 0 to 0 leaves: "
+                f"given {EMPTY_ROOT.hex()}, expected {ROOTS[1].hex()}"
+            ),
         ),
         (
             (5, ROOTS[4], 5, ROOTS[5], []),
-            "old root by the consistency proof from 5 to 5 leaves: "
-            f"given {ROOTS[5].hex()}, expected {ROOTS[4].hex()}",
+            (
+                "old root by the consistency proof from 5 to 5 leaves: "
+                f"given {ROOTS[5].hex()}, expected {ROOTS[4].hex()}"
+            ),
         ),
         (
             (1, ROOTS[1], 2, ROOTS[3], [LEAVES[1]]),
-            "new root by the consistency proof from 1 to 2 leaves: "
-            f"given {ROOTS[2].hex()}, expected {ROOTS[3].hex()}",
+            (
+                "new root by the consistency proof from 1 to 2 leaves: "
+                f"given {ROOTS[2].hex()}, expected {ROOTS[3].hex()}"
+            ),
         ),
         (
             (1, b"", 2, ROOTS[2], [LEAVES[1]]),
@@ -456,6 +474,7 @@ hashes = st.binary(max_size=40) | st.binary(min_size=32, max_size=32)
 numbers = st.integers(-3, 40) | st.integers()
 
 
+@settings(deadline=None)
 @given(hashes, numbers, numbers, st.lists(hashes, max_size=9), hashes)
 def test_random_proofs_are_refused_without_a_crash(one, number, other, proof, another):
     for verify, arguments in (

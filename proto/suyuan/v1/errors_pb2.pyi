@@ -122,6 +122,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The database does not answer."""
     ERROR_REASON_STORE_DAMAGED: _ErrorReason.ValueType  # 83
     """The database holds something that the service did not write."""
+    ERROR_REASON_UNREACHABLE: _ErrorReason.ValueType  # 84
+    """The service does not answer, or not in time; said by the client, never by the service."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -225,4 +227,6 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 82
 """The database does not answer."""
 ERROR_REASON_STORE_DAMAGED: ErrorReason.ValueType  # 83
 """The database holds something that the service did not write."""
+ERROR_REASON_UNREACHABLE: ErrorReason.ValueType  # 84
+"""The service does not answer, or not in time; said by the client, never by the service."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,103 @@
+"""What happens to an envelope before it is sequenced: it is parsed, and its signature is checked, on worker threads.
+
+The signature check is nearly all of the work, and OpenSSL lets other threads run meanwhile. A key that is not known
+yet (it may be registered by an event ahead in the queue) is no refusal here: the sequencer looks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
+
+from ledger.errors import LedgerError
+from ledger.keys import PublicKey
+from ledger.sequence import Submission
+from ledger.state import PartyKey, PurchaseKey
+from server.store.records import load
+from server.store.store import Store
+
+Admitted: TypeAlias = "Submission | LedgerError"
+
+_CHUNK = 64
+"""Envelopes that one worker takes at a time."""
+
+
+class PublicKeys:
+    """Keys by id, from the database, the last used ones kept. Safe to share among threads.
+
+    What a key id stands for never changes; whether its holder may still use it is for the rules.
+    """
+
+    def __init__(self, store: Store, limit: int = 50_000) -> None:
+        self._store = store
+        self._limit = limit
+        self._keys: dict[bytes, PublicKey] = {}
+        self._lock = threading.Lock()
+
+    def find(self, key_ids: Iterable[bytes]) -> dict[bytes, PublicKey]:
+        """Those of these keys that are recorded."""
+        wanted = set(key_ids)
+        found: dict[bytes, PublicKey] = {}
+        with self._lock:
+            for key_id in wanted:
+                key = self._keys.pop(key_id, None)
+                if key is not None:
+                    self._keys[key_id] = found[key_id] = key
+        missing = wanted - found.keys()
+        if missing:
+            loaded = self._load(missing)
+            found |= loaded
+            with self._lock:
+                self._keys |= loaded
+                while len(self._keys) > self._limit:
+                    del self._keys[next(iter(self._keys))]
+        return found
+
+    def _load(self, key_ids: set[bytes]) -> dict[bytes, PublicKey]:
+        with self._store.snapshot() as connection:
+            of_parties = load(connection, PartyKey, key_ids)
+            of_buyers = load(connection, PurchaseKey, key_ids - of_parties.keys())
+        recorded = [(key.key_id, key.public_key) for key in of_parties.values()]
+        recorded += [(key.key_id, key.public_key) for key in of_buyers.values()]
+        return {key_id: PublicKey.parse(spki) for key_id, spki in recorded}
+
+
+class Admission:
+    """Parses and verifies envelopes."""
+
+    def __init__(self, keys: PublicKeys, workers: ThreadPoolExecutor) -> None:
+        self._keys = keys
+        self._workers = workers
+
+    async def admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+        """For each envelope a submission, verified if its key is known, or why it is refused."""
+        loop = asyncio.get_running_loop()
+        parts = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
+        admitted = await asyncio.gather(
+            *(loop.run_in_executor(self._workers, self._admit, part) for part in parts)
+        )
+        return [one for part in admitted for one in part]
+
+    def _admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+        admitted: list[Admitted] = [_read(raw) for raw in envelopes]
+        keys = self._keys.find(one.envelope.key_id for one in admitted if isinstance(one, Submission))
+        return [_verified(one, keys) for one in admitted]
+
+
+def _read(raw: bytes) -> Admitted:
+    try:
+        return Submission.read(raw)
+    except LedgerError as refusal:
+        return refusal
+
+
+def _verified(one: Admitted, keys: dict[bytes, PublicKey]) -> Admitted:
+    if isinstance(one, Submission) and one.envelope.key_id in keys:
+        try:
+            one.verify(keys[one.envelope.key_id])
+        except LedgerError as refusal:
+            return refusal
+    return one

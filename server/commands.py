@@ -1,0 +1,275 @@
+"""`suyuan operator`: making, serving and looking after a log.
+
+The command line finds this app through the entry-point group `suyuan.commands`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ledger.errors import BadInput, Conflict, LedgerError, Reason
+from ledger.event import Kind
+from ledger.sequence import Sequenced, Submission
+from ledger.state import Charter
+from server.config import Settings, Tls, read_log_key
+from server.main import configure_logs, serve
+from server.rebuild import check, rebuild
+from server.sequencer import wall_clock_us
+from server.store.records import load
+from server.store.store import Store
+from server.writer import Writer
+
+app = typer.Typer(
+    name="operator",
+    help="Make, serve and look after a log: `init`, then `serve`.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+DatabaseOption = Annotated[
+    str,
+    typer.Option("--database", envvar="SUYUAN_DATABASE", help="SQLite file of the log.", show_default=True),
+]
+LogKeyOption = Annotated[
+    Path,
+    typer.Option("--log-key", envvar="SUYUAN_LOG_KEY", help="The log's signing key (PKCS#8 PEM, Ed25519)."),
+]
+FormatOption = Annotated[
+    Format, typer.Option("--format", envvar="SUYUAN_FORMAT", help="How to print results.", show_default=True)
+]
+
+DEFAULT_DATABASE = "suyuan.db"
+DEFAULT_LOG_KEY = Path("log.pem")
+
+
+@app.command()
+def init(
+    genesis: Annotated[
+        Path, typer.Option("--genesis", help="Signed genesis, as `suyuan regulator genesis` writes it.")
+    ],
+    database: DatabaseOption = DEFAULT_DATABASE,
+    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Make a log from a genesis that the root regulator has signed.
+
+    The log's signing key is made too, unless the file is there. Running it again with the same genesis changes
+    nothing.
+
+    Example: `suyuan operator init --genesis genesis.bin`
+    """
+    submission = _read_genesis(genesis)
+    origin = submission.event.message.genesis.origin
+    if not log_key.exists():
+        _make_log_key(log_key)
+    signer = read_log_key(log_key, origin)
+    store = Store.create(database)
+    try:
+        _require_origin(store, database, origin)
+        writer = Writer(store, signer)
+        writer.load()
+        if writer.head is None:
+            verdict = writer.write([submission], wall_clock_us()).batch.verdicts[0]
+            if isinstance(verdict, LedgerError):
+                raise verdict
+            made = isinstance(verdict, Sequenced)
+        else:
+            made = False
+            _require_same_genesis(writer, submission, database)
+    finally:
+        store.close()
+    result = {"origin": origin, "vkey": str(signer.vkey), "database": database, "made": made}
+    text = f"{'Made' if made else 'There already is'} the log {origin} in {database}\nVerifier key: {signer.vkey}"
+    _print(output, result, text)
+
+
+@app.command("serve")
+def serve_command(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    listen: Annotated[
+        str, typer.Option("--listen", envvar="SUYUAN_LISTEN", help="HOST:PORT; port 0 takes a free one.")
+    ] = "127.0.0.1:7443",
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", envvar="SUYUAN_TLS_CERT", help="Certificate chain (PEM).")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", envvar="SUYUAN_TLS_KEY", help="Its private key (PEM).")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option("--tls-client-ca", help="Demand client certificates signed by this CA (PEM)."),
+    ] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option("--ready-file", help="Write the address into this file once it is served.")
+    ] = None,
+    json_logs: Annotated[
+        bool, typer.Option("--json-logs", help="Log JSON lines instead of columns.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Log every batch.")] = False,
+) -> None:
+    """Serve the log by gRPC until SIGTERM or Ctrl-C.
+
+    Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443`
+    """
+    configure_logs(as_json=json_logs, debug=debug)
+    if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-client-ca with them")
+    tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
+    store = Store.open(database)
+    settings = Settings(database=database, log_key=log_key, listen=listen, tls=tls, ready_file=ready_file)
+    serve(settings, store, read_log_key(log_key, _charter(store, database).origin))
+
+
+@app.command("rebuild")
+def rebuild_command(database: DatabaseOption = DEFAULT_DATABASE, output: FormatOption = Format.TEXT) -> None:
+    """Write all views anew from the log.
+
+    Stop the service first. Example: `suyuan operator rebuild --database suyuan.db`
+    """
+    store = Store.open(database)
+    try:
+        with _progress("Replaying") as progress:
+            size = rebuild(store, progress)
+    finally:
+        store.close()
+    _print(output, {"entries": size}, f"Rebuilt all views from {size} entries.")
+
+
+@app.command("check")
+def check_command(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Audit the log in a database, and compare every view with a replay.
+
+    Exit status 0 if all is well, 1 if anything is damaged. Example: `suyuan operator check`
+    """
+    store = Store.open(database, read_only=True)
+    try:
+        vkey = read_log_key(log_key, _charter(store, database).origin).vkey
+        with _progress("Checking") as progress:
+            damage = check(store, vkey, progress)
+    finally:
+        store.close()
+    findings = [str(finding) for finding in damage.audit.findings]
+    more = damage.audit.more_findings
+    result = {"ok": damage.none, "entries": damage.audit.size, "findings": findings, "more_findings": more}
+    lines = [*findings, *([f"and {more} more"] if more else []), *damage.rows]
+    text = "\n".join([*lines, f"{'OK' if damage.none else 'DAMAGED'}: {damage.audit.size} entries"])
+    _print(output, {**result, "rows": damage.rows}, text)
+    raise typer.Exit(0 if damage.none else 1)
+
+
+@app.command()
+def vkey(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Print the log's verifier key: what clients need to believe it.
+
+    Example: `export SUYUAN_VKEY=$(suyuan operator vkey)`
+    """
+    store = Store.open(database)
+    try:
+        key = str(read_log_key(log_key, _charter(store, database).origin).vkey)
+    finally:
+        store.close()
+    _print(output, {"vkey": key}, key)
+
+
+def _read_genesis(path: Path) -> Submission:
+    expected = "a signed genesis, as `suyuan regulator genesis` writes it"
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BadInput(
+            Reason.INVALID_REQUEST, f"genesis {path}", given=error.strerror or "no file", expected=expected
+        ) from error
+    submission = Submission.read(raw)
+    if submission.event.kind is not Kind.GENESIS:
+        raise BadInput(
+            Reason.INVALID_REQUEST, f"genesis {path}", given=f"a {submission.event.kind}", expected=expected
+        )
+    return submission
+
+
+def _make_log_key(path: Path) -> None:
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    # O_EXCL: a key that somebody else made meanwhile is never overwritten.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _require_same_genesis(writer: Writer, submission: Submission, database: str) -> None:
+    verdict = writer.write([submission], wall_clock_us()).batch.verdicts[0]
+    if isinstance(verdict, LedgerError | Sequenced) or verdict.recorded.index != 0:
+        raise Conflict(
+            Reason.DUPLICATE_EVENT,
+            f"database {database}",
+            given=f"another genesis of {writer.origin}",
+            expected="the genesis that the log in it began with, or an empty database",
+        )
+
+
+def _require_origin(store: Store, database: str, origin: str) -> None:
+    with store.snapshot() as connection:
+        charter = load(connection, Charter, ["ledger"]).get("ledger")
+    if charter is not None and charter.origin != origin:
+        raise Conflict(
+            Reason.DUPLICATE_EVENT,
+            f"log in {database}",
+            given=f"genesis of {origin}",
+            expected=f"that of {charter.origin}, or an empty database",
+        )
+
+
+def _charter(store: Store, database: str) -> Charter:
+    with store.snapshot() as connection:
+        charter = load(connection, Charter, ["ledger"]).get("ledger")
+    if charter is None:
+        raise BadInput(
+            Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"
+        )
+    return charter
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+def _print(output: Format, result: dict[str, object], text: str) -> None:
+    typer.echo(json.dumps(result, ensure_ascii=False) if output is Format.JSON else text)

@@ -1,0 +1,95 @@
+"""What every answer that reads has in common: one snapshot, one checkpoint, proofs against it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from ledger.errors import BadInput, Reason, ServiceFault
+from server.proofs import Proofs
+from server.store import queries
+from server.store.queries import StoredEntry, StoredHead
+from server.store.store import Store
+from suyuan.v1 import flags_pb2
+from suyuan.v1 import ledger_service_pb2 as pb
+
+T = TypeVar("T")
+
+
+class View:
+    """The log at one moment."""
+
+    def __init__(self, connection: Connection, head: StoredHead, proofs: Proofs) -> None:
+        self.connection = connection
+        self.head = head
+        self._proofs = proofs
+
+    @property
+    def size(self) -> int:
+        """Entries that there are."""
+        return self.head.size
+
+    def checkpoint(self, known_size: int = 0) -> pb.ProvenCheckpoint:
+        """The checkpoint, with the proof that it extends the one that the caller knows."""
+        return proven_checkpoint(self.head, known_size, self._proofs)
+
+    def proven(self, entry: StoredEntry) -> pb.ProvenEntry:
+        """An entry with its proof."""
+        return pb.ProvenEntry(
+            index=entry.index,
+            entry=entry.data,
+            inclusion_proof=self._proofs.inclusion(entry.index, self.size),
+            flags=[flags_pb2.EventFlag.ValueType(flag) for flag in entry.flags],
+        )
+
+    def proven_at(self, indexes: Iterable[int]) -> list[pb.ProvenEntry]:
+        """Entries with their proofs, in the order of the log."""
+        return [self.proven(entry) for entry in queries.entries_at(self.connection, indexes)]
+
+
+class Answers:
+    """Runs the reading part of a method on a worker thread, over a view."""
+
+    def __init__(self, store: Store, proofs: Proofs, workers: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._proofs = proofs
+        self._workers = workers
+
+    async def read(self, answer: Callable[[View], T]) -> T:
+        """The answer, made from a view of the log as it is now."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, self._read, answer)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The result of other work, done on a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+    def _read(self, answer: Callable[[View], T]) -> T:
+        with self._store.snapshot() as connection:
+            head = queries.head(connection)
+            if head is None:
+                raise ServiceFault(Reason.STORE_DAMAGED, "log", given="no genesis", expected="a log")
+            return answer(View(connection, head, self._proofs))
+
+
+def proven_checkpoint(head: StoredHead, known_size: int, proofs: Proofs) -> pb.ProvenCheckpoint:
+    """A head's checkpoint, with the proof that it extends the one that the caller knows.
+
+    A caller that knows a larger one gets no proof, for there is none; the signed note is its evidence of a rollback.
+    """
+    proof = proofs.consistency(known_size, head.size) if known_size <= head.size else []
+    return pb.ProvenCheckpoint(note=head.checkpoint, consistency_proof=proof)
+
+
+def page_size(asked: int, default: int, most: int = 1_000) -> int:
+    """How many items a page has.
+
+    Raises:
+        BadInput: `INVALID_REQUEST` if more are asked for than there may be.
+    """
+    if asked > most:
+        raise BadInput(Reason.INVALID_REQUEST, "page_size", given=asked, expected=f"at most {most}")
+    return asked or default

@@ -1,0 +1,70 @@
+"""The process: event loop, signals, logs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+
+import structlog
+
+try:
+    import uvloop
+except ImportError:  # not on this platform: asyncio's own loop serves
+    uvloop = None  # type: ignore[assignment]
+
+from ledger.note import NoteSigner
+from server.config import Settings
+from server.service import Service
+from server.store.store import Store
+
+
+def configure_logs(*, as_json: bool, debug: bool = False) -> None:
+    """Structured logs on standard error: for machines as JSON lines, for people in columns."""
+    renderer: structlog.typing.Processor
+    if as_json:
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def serve(settings: Settings, store: Store, signer: NoteSigner) -> None:
+    """Serve until SIGTERM or SIGINT; a second signal ends at once."""
+    run = asyncio.run if uvloop is None else uvloop.run
+    run(_serve(settings, store, signer))
+
+
+async def _serve(settings: Settings, store: Store, signer: NoteSigner) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop)
+    service = Service(settings, store, signer)
+    await service.start()
+    if settings.ready_file is not None:
+        settings.ready_file.write_text(f"{service.address}\n", encoding="utf-8")
+    try:
+        await stop.wait()
+    finally:
+        await service.stop()
+        store.close()
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        # What was acknowledged is durable, so ending here loses nothing that anybody was promised.
+        raise SystemExit(130)
+    stop.set()

@@ -1,0 +1,176 @@
+"""The queue in front of the writer.
+
+Submissions wait while the last commit runs, and all that wait then go into the next batch together: batches form by
+themselves, and no timer delays a lone event. The queue is bounded in events and in bytes; what does not fit is told to
+come back, with nothing half-done.
+
+One thread writes. The event loop hands it requests and gets results back; nobody else touches the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from ledger.errors import LedgerError, Reason, ServiceFault
+from ledger.sequence import Submission, Verdict
+from server.writer import Committed, Writer
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may wait, and how much one commit takes."""
+
+    queued_events: int = 20_000
+    queued_bytes: int = 64 * 1024 * 1024
+    batch_events: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of one request."""
+
+    verdicts: Sequence[Verdict]
+    """One for each submission, in the request's order."""
+    committed: Committed
+    """The batch that the request went into."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    submissions: list[Submission]
+    size: int
+    future: asyncio.Future[Appended]
+
+
+def wall_clock_us() -> int:
+    """Microseconds since 1970-01-01T00:00:00Z, by the machine's clock."""
+    return time.time_ns() // 1_000
+
+
+class Sequencer:
+    """Orders submissions and has them written."""
+
+    def __init__(
+        self, writer: Writer, *, limits: Limits | None = None, clock: Callable[[], int] = wall_clock_us
+    ) -> None:
+        self._writer = writer
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._queue: deque[_Request] = deque()
+        self._queued_events = 0
+        self._queued_bytes = 0
+        self._stopping = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin to write; to be called from the event loop that requests come from."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def append(self, submissions: list[Submission]) -> Appended:
+        """Have submissions recorded; returns when their verdicts are durable.
+
+        Raises:
+            ServiceFault: `OVERLOADED` if the queue is full, `STOPPING` if the service shuts down, or as
+                `Writer.write` says.
+        """
+        request = _Request(
+            submissions,
+            sum(len(submission.envelope.raw) for submission in submissions),
+            asyncio.get_running_loop().create_future(),
+        )
+        with self._wake:
+            self._admit(request)
+            self._queue.append(request)
+            self._queued_events += len(submissions)
+            self._queued_bytes += request.size
+            self._wake.notify()
+        return await request.future
+
+    async def stop(self) -> None:
+        """Write what waits, take nothing new, and end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join)
+
+    def _admit(self, request: _Request) -> None:
+        if self._stopping:
+            raise ServiceFault(Reason.STOPPING, "service", given="an append", expected="no more appends")
+        limits = self._limits
+        events, size = self._queued_events + len(request.submissions), self._queued_bytes + request.size
+        if events > limits.queued_events or size > limits.queued_bytes:
+            raise ServiceFault(
+                Reason.OVERLOADED,
+                "queue",
+                given=f"{events} events, {size} bytes",
+                expected=f"at most {limits.queued_events} events, {limits.queued_bytes} bytes",
+            )
+
+    def _run(self) -> None:
+        while requests := self._take():
+            outcome = self._write(requests)
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(_deliver, requests, outcome)
+
+    def _take(self) -> list[_Request]:
+        """Whatever waits, up to one batch; nothing once the service stops and all is written."""
+        with self._wake:
+            while not self._queue and not self._stopping:
+                self._wake.wait()
+            taken: list[_Request] = []
+            events = 0
+            while self._queue and (
+                not taken or events + len(self._queue[0].submissions) <= self._limits.batch_events
+            ):
+                request = self._queue.popleft()
+                taken.append(request)
+                events += len(request.submissions)
+                self._queued_bytes -= request.size
+            self._queued_events -= events
+            return taken
+
+    def _write(self, requests: list[_Request]) -> Committed | LedgerError:
+        submissions = [submission for request in requests for submission in request.submissions]
+        started = time.perf_counter()
+        try:
+            committed = self._writer.write(submissions, self._clock())
+        except LedgerError as error:
+            return error
+        except Exception:
+            # Whatever this is, its senders must not wait for ever, and the next batch must find the writer alive.
+            log.exception("batch_failed", events=len(submissions))
+            return ServiceFault(Reason.STORE_UNAVAILABLE, "batch", given="a fault", expected="a commit")
+        log.debug(
+            "batch",
+            events=len(submissions),
+            recorded=len(committed.batch.entries),
+            size=committed.head.size,
+            ms=round((time.perf_counter() - started) * 1000, 2),
+        )
+        return committed
+
+
+def _deliver(requests: list[_Request], outcome: Committed | LedgerError) -> None:
+    """Hand each request its part of the batch; one that was cancelled meanwhile gets nothing, though it is recorded."""
+    position = 0
+    for request in requests:
+        end = position + len(request.submissions)
+        if not request.future.done():
+            if isinstance(outcome, LedgerError):
+                request.future.set_exception(outcome)
+            else:
+                request.future.set_result(Appended(outcome.batch.verdicts[position:end], outcome))
+        position = end

@@ -1,0 +1,146 @@
+"""A running service: its parts, how they start, and how they stop."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from ledger.errors import BadInput, Reason
+from ledger.note import NoteSigner
+from server.admission import Admission, PublicKeys
+from server.config import Settings, Tls
+from server.grpc.answers import Answers
+from server.grpc.errors import ErrorInterceptor
+from server.grpc.ledger_service import LedgerService
+from server.grpc.registry_service import RegistryService
+from server.proofs import Proofs
+from server.sequencer import Sequencer
+from server.store.store import Store
+from server.writer import Writer
+from suyuan.v1 import (
+    ledger_service_pb2,
+    ledger_service_pb2_grpc,
+    registry_service_pb2,
+    registry_service_pb2_grpc,
+)
+
+LEDGER = ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name
+REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
+
+log = structlog.get_logger(__name__)
+
+
+class Service:
+    """One ledger, served."""
+
+    def __init__(self, settings: Settings, store: Store, signer: NoteSigner) -> None:
+        self._settings = settings
+        self._writer = Writer(store, signer)
+        self._sequencer = Sequencer(self._writer, limits=settings.limits)
+        self._verifying = ThreadPoolExecutor(settings.verify_threads, thread_name_prefix="verify")
+        self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
+        self._health = health.aio.HealthServicer()
+        self._server = self._build(store)
+        self.address = ""
+        """Where it listens, once started."""
+
+    async def start(self) -> None:
+        """Take up the log and begin to answer.
+
+        Raises:
+            ServiceFault: as `Writer.load` says.
+            BadInput: `INVALID_REQUEST` if the address cannot be had, or a TLS file cannot be read.
+        """
+        self._writer.load()
+        head = self._writer.head
+        if head is None:
+            raise BadInput(
+                Reason.NOT_FOUND, "log", given="no genesis", expected="a database made by operator init"
+            )
+        self.address = self._listen()
+        self._sequencer.start()
+        await self._server.start()
+        for name in ("", LEDGER, REGISTRY):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        log.info(
+            "serving",
+            address=self.address,
+            tls=self._settings.tls is not None,
+            origin=self._writer.origin,
+            size=head.size,
+        )
+
+    async def stop(self) -> None:
+        """Take no new calls, let those in flight end, write what waits, and end."""
+        log.info("stopping")
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._settings.stop_seconds)
+        await self._sequencer.stop()
+        self._verifying.shutdown()
+        self._reading.shutdown()
+        head = self._writer.head
+        log.info("stopped", size=head.size if head else 0)
+
+    async def wait(self) -> None:
+        """Return when the server has ended."""
+        await self._server.wait_for_termination()
+
+    def _build(self, store: Store) -> grpc.aio.Server:
+        limit = self._settings.max_message_bytes
+        server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=[
+                ("grpc.max_receive_message_length", limit),
+                ("grpc.max_send_message_length", limit),
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+        )
+        proofs = Proofs(store)
+        answers = Answers(store, proofs, self._reading)
+        admission = Admission(PublicKeys(store), self._verifying)
+        ledger = LedgerService(admission, self._sequencer, answers, proofs)
+        ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
+        registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection(
+            [LEDGER, REGISTRY, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        )
+        return server
+
+    def _listen(self) -> str:
+        listen, tls = self._settings.listen, self._settings.tls
+        try:
+            if tls is None:
+                port = self._server.add_insecure_port(listen)
+            else:
+                port = self._server.add_secure_port(listen, _credentials(tls))
+        except RuntimeError as error:
+            raise BadInput(
+                Reason.INVALID_REQUEST,
+                "address",
+                given=listen,
+                expected="host:port that is free to listen on",
+            ) from error
+        return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    try:
+        certificate, key = tls.certificate.read_bytes(), tls.private_key.read_bytes()
+        client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
+    except OSError as error:
+        raise BadInput(
+            Reason.INVALID_REQUEST,
+            f"TLS file {error.filename}",
+            given=error.strerror or "no file",
+            expected="a PEM file",
+        ) from error
+    return grpc.ssl_server_credentials(
+        [(key, certificate)], client_ca, require_client_auth=client_ca is not None
+    )

@@ -1,0 +1,99 @@
+"""Writing a batch: all of it or nothing, and only where the log has not moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, insert, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from ledger.sequence import Sequenced
+from ledger.state import Record
+from ledger.tiles import TileKey
+from server.store.queries import StoredHead
+from server.store.records import flags_to_bits, save
+from server.store.tables import SHARD, entries, log_head, tiles
+
+
+class LogMovedError(Exception):
+    """The log is not where this writer left it: somebody else wrote. Nothing of this batch was written."""
+
+
+def write_batch(
+    connection: Connection,
+    before: StoredHead | None,
+    after: StoredHead,
+    *,
+    new: Iterable[Sequenced],
+    changes: Iterable[Record],
+    changed_tiles: Mapping[TileKey, bytes],
+) -> None:
+    """Write a batch into an open transaction.
+
+    The compare-and-swap of the head comes first: it takes the row, so a second writer waits here, then finds that the
+    head is no longer its own, and rolls back with nothing written. A crash before the commit leaves the log as it
+    was; a crash after it leaves the batch whole, signed head included, though its senders were not answered: they
+    send again and get their first receipts.
+
+    Raises:
+        LogMovedError: the head in the database is not `before`.
+    """
+    swap_head(connection, before, after)
+    rows = [entry_row(entry) for entry in new]
+    if rows:
+        connection.execute(insert(entries), rows)
+    write_tiles(connection, changed_tiles)
+    save(connection, changes)
+
+
+def swap_head(connection: Connection, before: StoredHead | None, after: StoredHead) -> None:
+    """Move the head, if it is where it is thought to be."""
+    values = {
+        "size": after.size,
+        "root": after.root,
+        "recorded_at_us": after.recorded_at_us,
+        "checkpoint": after.checkpoint,
+    }
+    if before is None:
+        result = connection.execute(
+            sqlite_insert(log_head).values(shard=SHARD, **values).on_conflict_do_nothing()
+        )
+    else:
+        result = connection.execute(
+            update(log_head)
+            .where(log_head.c.shard == SHARD, log_head.c.size == before.size, log_head.c.root == before.root)
+            .values(**values)
+        )
+    if result.rowcount != 1:
+        raise LogMovedError
+
+
+def write_tiles(connection: Connection, changed: Mapping[TileKey, bytes]) -> None:
+    """Write tiles that are new or wider."""
+    if changed:
+        statement = sqlite_insert(tiles)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[tiles.c.shard, tiles.c.level, tiles.c.idx],
+                set_={"data": statement.excluded.data},
+            ),
+            [
+                {"shard": SHARD, "level": level, "idx": index, "data": data}
+                for (level, index), data in changed.items()
+            ],
+        )
+
+
+def entry_row(entry: Sequenced) -> dict[str, object]:
+    """An entry's row: its bytes, and what is derived from them."""
+    recorded = entry.recorded
+    return {
+        "shard": SHARD,
+        "idx": recorded.index,
+        "data": entry.data,
+        "event_id": recorded.event_id,
+        "chain": recorded.chain,
+        "chain_seq": recorded.chain_seq,
+        "sale": recorded.sale or None,
+        "flags": flags_to_bits(recorded.flags),
+    }

@@ -1,0 +1,192 @@
+"""The one writer: takes submissions, commits them as a batch, and knows where the log stands.
+
+A writer keeps the log's right edge in memory and writes the next batch from it. Whenever what the database holds is
+in doubt (a commit whose outcome is unknown, a head that somebody else moved) it forgets everything and loads anew
+before it goes on. Sequencing the same submissions again is then harmless: those that were committed after all are
+found as sent again, and get their first receipts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.errors import LedgerError, Reason, ServiceFault
+from ledger.frontier import Frontier, RightEdge
+from ledger.merkle import Subtree
+from ledger.note import NoteSigner
+from ledger.rules import rules_in_force
+from ledger.rules.founding import KNOWN_RULES
+from ledger.sequence import Batch, LogHead, Resent, Submission, sequence
+from ledger.state import State
+from ledger.tiles import TileNodes
+from server.store import queries
+from server.store.commit import LogMovedError, write_batch
+from server.store.queries import StoredHead
+from server.store.reader import RecordCache, StoredState
+from server.store.store import Store
+
+_TRIES = 3
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A batch that is durable, and what its receipts are made of."""
+
+    batch: Batch
+    head: StoredHead
+    """The log's head after the batch, whose checkpoint covers all its receipts."""
+    nodes: dict[Subtree, bytes]
+    """Complete subtrees from which the inclusion proofs of the batch's entries follow."""
+    resent: dict[int, bytes] = field(default_factory=dict)
+    """Bytes of the entries that were recorded before, by index."""
+
+
+class Writer:
+    """Writes batches, one at a time, in one thread."""
+
+    def __init__(self, store: Store, signer: NoteSigner) -> None:
+        self._store = store
+        self._signer = signer
+        self._cache = RecordCache()
+        self._stored: StoredHead | None = None
+        self._head = LogHead()
+        self._edge = RightEdge()
+        self._loaded = False
+
+    @property
+    def origin(self) -> str:
+        """The log's identity."""
+        return self._signer.name
+
+    @property
+    def head(self) -> StoredHead | None:
+        """The newest committed head; None before the genesis."""
+        return self._stored
+
+    def load(self) -> None:
+        """Take up the log where the database has it.
+
+        Raises:
+            ServiceFault: `STORE_UNAVAILABLE`; `STORE_DAMAGED` if tiles, root and checkpoint do not agree, or the log
+                was adopted by rules that this version does not know.
+        """
+        self._loaded = False
+        self._cache.clear()
+        with self._store.snapshot() as connection:
+            stored = queries.head(connection)
+            if stored is None:
+                self._head, self._edge = LogHead(), RightEdge()
+            else:
+                read_tile = queries.tile_reader(connection)
+                try:
+                    frontier = Frontier.read(stored.size, TileNodes(read_tile))
+                    self._edge = RightEdge.read(stored.size, read_tile)
+                    self._require_own(stored, frontier)
+                except LedgerError as error:
+                    raise ServiceFault(
+                        Reason.STORE_DAMAGED,
+                        f"log {self.origin} in the database",
+                        given=str(error),
+                        expected="tiles, root and checkpoint that agree",
+                    ) from error
+                self._head = LogHead(frontier, stored.recorded_at_us)
+                version = rules_in_force(StoredState(connection, self._cache))
+                if version not in KNOWN_RULES:
+                    raise ServiceFault(
+                        Reason.STORE_DAMAGED,
+                        "rules in force",
+                        given=f"version {version}",
+                        expected=f"at most {KNOWN_RULES.stop - 1}: this is an older version of the service",
+                    )
+        self._stored = stored
+        self._loaded = True
+
+    def write(self, submissions: list[Submission], now_us: int) -> Committed:
+        """Commit what can be recorded, and give every submission its verdict.
+
+        Args:
+            submissions: in the order in which they came.
+            now_us: the service's clock.
+
+        Raises:
+            ServiceFault: the database does not answer, or holds something else; what was committed is then unknown,
+                and the next call finds out.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                if not self._loaded:
+                    self.load()
+                return self._write(submissions, now_us)
+            except LogMovedError:
+                log.warning("log_moved", attempt=attempt, size=self._head.size)
+                self._loaded = False
+            except ServiceFault as fault:
+                log.warning("commit_failed", attempt=attempt, error=str(fault))
+                self._loaded = False
+                if attempt == _TRIES:
+                    raise
+            except BaseException:
+                self._loaded = False
+                raise
+        raise ServiceFault(
+            Reason.STORE_UNAVAILABLE, "head of the log", given="another writer at work", expected="one writer"
+        )
+
+    def _write(self, submissions: list[Submission], now_us: int) -> Committed:
+        with self._store.transaction() as connection:
+            stored_state = StoredState(connection, self._cache)
+            stored_state.prefetch(submissions)
+            state = State(stored_state)
+            batch = sequence(submissions, state, self._head, now_us)
+            resent = {
+                verdict.recorded.index
+                for verdict in batch.verdicts
+                if isinstance(verdict, Resent) and verdict.recorded.index < self._head.size
+            }
+            earlier = queries.entries_at(connection, resent) if resent else []
+            edge, stored = self._edge, self._stored
+            if batch.entries:
+                edge, changed_tiles = self._edge.extend(batch.completed)
+                stored = self._sign(batch.head)
+                write_batch(
+                    connection,
+                    self._stored,
+                    stored,
+                    new=batch.entries,
+                    changes=state.changes(),
+                    changed_tiles=changed_tiles,
+                )
+        # Only here, after the commit, does the batch exist; until now nothing of it has left this method.
+        nodes = self._head.frontier.complete_subtrees() | batch.completed
+        self._head, self._edge, self._stored = batch.head, edge, stored
+        if batch.entries:
+            for record in state.changes():
+                self._cache.put(record)
+        if stored is None:
+            raise ServiceFault(
+                Reason.STORE_DAMAGED, "log", given="no genesis", expected="a database made by operator init"
+            )
+        return Committed(batch, stored, nodes, {entry.index: entry.data for entry in earlier})
+
+    def _sign(self, head: LogHead) -> StoredHead:
+        """The head with its checkpoint. It is signed within the transaction that stores it, and shown only after."""
+        root = head.frontier.root()
+        note = sign_checkpoint(Checkpoint(self.origin, head.size, root), self._signer)
+        return StoredHead(head.size, root, head.recorded_at_us, note)
+
+    def _require_own(self, stored: StoredHead, frontier: Frontier) -> None:
+        checkpoint = open_checkpoint(stored.checkpoint, self.origin, [self._signer.vkey])
+        for what, root in (("tiles", frontier.root()), ("checkpoint", checkpoint.root)):
+            if root != stored.root:
+                raise ServiceFault(
+                    Reason.STORE_DAMAGED, f"root by the {what}", given=root.hex(), expected=stored.root.hex()
+                )
+        if checkpoint.size != stored.size:
+            raise ServiceFault(
+                Reason.STORE_DAMAGED, "size by the checkpoint", given=checkpoint.size, expected=stored.size
+            )

@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from urllib.parse import quote
+
+import pytest
+from biip.gs1_digital_link_uris import GS1DigitalLinkURI
+from biip.gs1_messages import GS1Message
+from hypothesis import example, given
+from hypothesis import strategies as st
+from identifier_strategies import SET_82, digits, gtins, lots, serials
+
+from ledger.errors import BadInput, Reason
+from ledger.gs1_message import (
+    GROUP_SEPARATOR,
+    bracketed,
+    parse_bracketed,
+    parse_digital_link,
+    parse_element_strings,
+)
+
+GTIN = "06901234567892"
+LINK_PATH = "a path that ends in /01/<GTIN> or /00/<SSCC>"
+# Printed on a test symbol: AI (423) is one to five countries of three digits each, and here are thirteen
+# digits.
+ILL_FORMED = "1599123131030017501012A\x1d422123\x1d21123456\x1d4230123456789012"
+FIXED_LENGTH = {"01", "11", "17", "3103"}
+
+dates = st.dates().map(lambda day: day.strftime("%y%m%d"))
+messages = st.fixed_dictionaries(
+    {"01": gtins},
+    optional={
+        "10": lots,
+        "11": dates,
+        "17": dates,
+        "21": serials,
+        "240": st.text(SET_82, min_size=1, max_size=30),
+        "3103": digits(6),
+        "422": digits(3),
+    },
+).flatmap(lambda message: st.permutations(list(message.items())).map(dict))
+
+
+def refusal(parse, text):
+    with pytest.raises(BadInput) as caught:
+        parse(text)
+    assert caught.value.reason is Reason.BAD_IDENTIFIER
+    return str(caught.value)
+
+
+def as_element_strings(message):
+    ended = "".join(
+        ai + value + ("" if ai in FIXED_LENGTH else GROUP_SEPARATOR) for ai, value in message.items()
+    )
+    return ended.removesuffix(GROUP_SEPARATOR)
+
+
+def elements_of(biip_message):
+    return {element.ai.ai: element.value for element in biip_message.element_strings}
+
+
+@given(messages)
+def test_element_strings_come_back_and_are_those_of_biip(message):
+    text = as_element_strings(message)
+    assert parse_element_strings(text) == message
+    assert list(parse_element_strings(text)) == list(message)
+    assert elements_of(GS1Message.parse(text)) == message
+
+
+@given(messages)
+def test_separators_more_than_needed_change_nothing(message):
+    text = GROUP_SEPARATOR + "".join(ai + value + GROUP_SEPARATOR for ai, value in message.items())
+    assert parse_element_strings(text) == message
+
+
+@given(messages)
+@example({"10": "A(17)251231"})
+@example({"10": "(((", "21": ")"})
+def test_bracketed_messages_come_back(message):
+    assert parse_bracketed(bracketed(message)) == message
+
+
+@given(messages)
+def test_digital_links_are_those_of_biip(message):
+    path = {ai: value for ai, value in message.items() if ai in {"01", "10", "21"}}
+    ordered = {ai: path[ai] for ai in ("01", "10", "21") if ai in path}
+    segments = "".join(f"/{ai}/{quote(value, safe='')}" for ai, value in ordered.items())
+    query = "&".join(f"{ai}={quote(value, safe='')}" for ai, value in message.items() if ai not in path)
+    uri = f"https://example.com/some/path{segments}?{query}"
+    assert parse_digital_link(uri) == message
+    assert elements_of(GS1DigitalLinkURI.parse(uri)) == message
+
+
+@pytest.mark.parametrize(
+    ("defect", "text", "message"),
+    [
+        ("nothing", "", "GS1 message: given an empty text, expected an application identifier and its value"),
+        (
+            "only separators",
+            "\x1d\x1d",
+            "GS1 message: given an empty text, expected an application identifier and its value",
+        ),
+        (
+            "unknown AI",
+            f"01{GTIN}05123",
+            "element string: given 05123, expected an application identifier and its value",
+        ),
+        (
+            "GTIN cut short",
+            "010690123456789",
+            "value of AI (01): given 0690123456789, expected Global Trade Item Number (GTIN), format N2+N14",
+        ),
+        (
+            "separator within a GTIN",
+            "0106901\x1d234567892",
+            "value of AI (01): given 06901, expected Global Trade Item Number (GTIN), format N2+N14",
+        ),
+        (
+            "digits of another script",
+            "01０６９０１２３４５６７８９２",
+            "value of AI (01): given "
+            + "".join(f"\\uff1{digit}" for digit in GTIN)
+            # The identifier itself is ASCII, so it is recognised; its value is not.
+            + ", expected Global Trade Item Number (GTIN), format N2+N14",
+        ),
+        (
+            "FNC1 left out after a lot of greatest length",
+            f"01{GTIN}10{'A' * 20}17251231",
+            f"value of AI (10): given {'A' * 20}17251231, expected Batch or lot number, format N2+X..20",
+        ),
+        (
+            "character outside set 82",
+            f"01{GTIN}10A#B",
+            "value of AI (10): given A#B, expected Batch or lot number, format N2+X..20",
+        ),
+        (
+            "empty lot",
+            f"01{GTIN}10\x1d17251231",
+            "value of AI (10): given an empty text, expected Batch or lot number, format N2+X..20",
+        ),
+        (
+            "two lots",
+            "10A\x1d10B",
+            "second value of AI (10): given B, expected the same as the first, A",
+        ),
+    ],
+)
+def test_wrong_element_strings_are_refused(defect, text, message):
+    assert refusal(parse_element_strings, text) == message
+
+
+def test_one_value_said_twice_is_one_value():
+    assert parse_element_strings("10A\x1d17251231\x1d10A") == {"10": "A", "17": "251231"}
+
+
+@pytest.mark.parametrize("text", ["(01)06901234567892 (10)A7", "(01) 06901234567892 (10) A7 "])
+def test_blanks_around_bracketed_values_are_no_part_of_them(text):
+    assert parse_bracketed(text) == {"01": GTIN, "10": "A7"}
+
+
+@pytest.mark.parametrize(
+    ("defect", "text", "message"),
+    [
+        ("nothing", "", "GS1 message: given an empty text, expected an application identifier and its value"),
+        (
+            "no bracket",
+            f"01{GTIN}",
+            f"bracketed message: given 01{GTIN}, expected (AI)value, an inner '(' written '\\('",
+        ),
+        (
+            "bracket in a value",
+            f"(01){GTIN}(10)A(B",
+            "bracketed message: given (B, expected (AI)value, an inner '(' written '\\('",
+        ),
+        (
+            "backslash in a value",
+            "(10)A\\B",
+            "bracketed message: given \\B, expected (AI)value, an inner '(' written '\\('",
+        ),
+        (
+            "junk in brackets",
+            f"(01){GTIN}(x)",
+            "bracketed message: given (x), expected (AI)value, an inner '(' written '\\('",
+        ),
+        (
+            "AI in full-width digits",
+            "(０1)069",
+            "bracketed message: given (\\uff101)069, expected (AI)value, an inner '(' written '\\('",
+        ),
+        ("unknown AI", "(05)1", "bracketed message: given (05)1, expected a known application identifier"),
+        (
+            "AI and more",
+            "(0106)1",
+            "bracketed message: given (0106)1, expected a known application identifier",
+        ),
+        (
+            "GTIN of 13 digits",
+            "(01)6901234567892",
+            "value of AI (01): given 6901234567892, expected Global Trade Item Number (GTIN), format N2+N14",
+        ),
+        (
+            "blank within",
+            "(10)A B",
+            "value of AI (10): given A B, expected Batch or lot number, format N2+X..20",
+        ),
+        ("two lots", "(10)A(10)B", "second value of AI (10): given B, expected the same as the first, A"),
+    ],
+)
+def test_wrong_bracketed_messages_are_refused(defect, text, message):
+    assert refusal(parse_bracketed, text) == message
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"https://id.gs1.org/01/{GTIN}/10/A%2F7/21/S1",
+        f"http://example.com/01/{GTIN}/10/A%2F7/21/S1",
+        f"HTTPS://EXAMPLE.COM/01/{GTIN}/10/A%2F7/21/S1",
+        f"https://user@example.com:8443/01/{GTIN}/10/A%2F7/21/S1",
+        f"https://[2001:db8::1]/01/{GTIN}/10/A%2F7/21/S1",
+        f"https://example.com/shop/2026/01/{GTIN}/10/A%2F7/21/S1",
+        f"https://example.com/01/{GTIN}/21/S1/10/A%2F7",
+        f"https://example.com/10/A%2F7/21/S1/01/{GTIN}",
+        f"https://example.com/01/{GTIN}?21=S1&10=A%2F7",
+        f"https://example.com/01/{GTIN}/21/S1?10=A/7",
+        f"https://example.com/01/{GTIN}/10/%41%2f7/21/%531",
+        f"https://example.com/01/{GTIN}/10/A%2F7/21/S1?utm_source=box&linkType=all&&x=%ZZ",
+        f"https://example.com/01/{GTIN}/10/A%2F7/21/S1?10=A%2F7#top",
+        f"https://example.com/01/{GTIN}/10/A%2F7/21/S1#?10=B",
+        "https://example.com/01/6901234567892/10/A%2F7/21/S1",
+    ],
+)
+def test_a_digital_link_reads_the_same_wherever_and_however_it_is_written(uri):
+    assert parse_digital_link(uri) == {"01": GTIN, "10": "A/7", "21": "S1"}
+
+
+@pytest.mark.parametrize(
+    ("printed", "stored"), [("96385074", "00000096385074"), ("036000291452", "00036000291452")]
+)
+def test_a_short_gtin_in_a_digital_link_is_padded(printed, stored):
+    assert parse_digital_link(f"https://example.com/01/{printed}") == {"01": stored}
+
+
+def test_a_plus_sign_in_a_query_is_itself_since_no_value_has_blanks():
+    assert parse_digital_link(f"https://example.com/01/{GTIN}?10=A+B")["10"] == "A+B"
+
+
+@pytest.mark.parametrize(
+    ("defect", "text", "message"),
+    [
+        ("no URI", f"01/{GTIN}", f"GS1 Digital Link: given 01/{GTIN}, expected an http or https URI"),
+        (
+            "another scheme",
+            f"ftp://example.com/01/{GTIN}",
+            f"GS1 Digital Link: given ftp://example.com/01/{GTIN}, expected an http or https URI",
+        ),
+        (
+            "no host",
+            f"https:///01/{GTIN}",
+            f"GS1 Digital Link: given https:///01/{GTIN}, expected an http or https URI",
+        ),
+        (
+            "no identifier",
+            "https://example.com/products/7",
+            f"GS1 Digital Link: given https://example.com/products/7, expected {LINK_PATH}",
+        ),
+        (
+            "compressed",
+            "https://example.com/AQnYUc1gmiF",
+            f"GS1 Digital Link: given https://example.com/AQnYUc1gmiF, expected {LINK_PATH}",
+        ),
+        (
+            "slash behind",
+            f"https://example.com/01/{GTIN}/",
+            f"GS1 Digital Link: given https://example.com/01/{GTIN}/, expected {LINK_PATH}",
+        ),
+        (
+            "half an escape",
+            f"https://example.com/01/{GTIN}/10/A%2",
+            "percent-encoding: given %2, expected % and two hexadecimal digits",
+        ),
+        (
+            "UTF-8",
+            f"https://example.com/01/{GTIN}/10/%E6%BA%AF",
+            "value of AI (10): given \\xe6\\xba\\xaf, expected Batch or lot number, format N2+X..20",
+        ),
+        (
+            "NUL",
+            f"https://example.com/01/{GTIN}/10/%00",
+            "value of AI (10): given \\x00, expected Batch or lot number, format N2+X..20",
+        ),
+        (
+            "path and query at odds",
+            f"https://example.com/01/{GTIN}/10/A?10=B",
+            "second value of AI (10): given B, expected the same as the first, A",
+        ),
+        (
+            "ten digits",
+            "https://example.com/01/6901234567",
+            "value of AI (01): given 6901234567, expected Global Trade Item Number (GTIN), format N2+N14",
+        ),
+    ],
+)
+def test_wrong_digital_links_are_refused(defect, text, message):
+    assert refusal(parse_digital_link, text) == message
+
+
+@pytest.mark.parametrize("end", ["", "#", "%", "%4"])
+@pytest.mark.parametrize("ai", ["4300", "4302", "7256"])
+def test_percent_pairs_are_counted_one_way_not_in_every_mixture(ai, end):
+    # As biip's table has it, this would try exponentially many mixtures and not come back.
+    with pytest.raises(BadInput):
+        parse_element_strings(ai + "%41%41" * 100 + end)
+    assert parse_element_strings(ai + "%41%41" * 30) == {ai: "%41%41" * 30}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "30\x1d" * 3_000,
+        "99a\x1d" * 3_000,
+        "21" * 5_000,
+        "(99)a" * 3_000,
+        "(" * 10_000,
+        "(10)\\(" * 2_000,
+        "https://" + "a" * 10_000,
+        "https://a" + "/99" * 5_000,
+        "https://a" + "/99/a" * 3_000 + "\n",
+        "https://a/01?" + "99=a&" * 3_000,
+        "https://a/10/" + "%41" * 5_000,
+    ],
+)
+def test_long_hostile_text_is_read_or_refused(text):
+    for parse in (parse_element_strings, parse_bracketed, parse_digital_link):
+        with suppress(BadInput):
+            parse(text)
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.from_regex(r"((01|10|17|21|99|310[0-9]|43[0-9]{2})[0-9A-Za-z%\x1d]{0,30}){1,4}"),
+        st.from_regex(r"(\((01|10|17|21|99)\)[\x20-\x7e]{0,30}){1,4}"),
+        st.from_regex(
+            r"https?://[\x20-\x7e]{0,9}(/(01|10|17|21|99)/[0-9A-Za-z%]{0,30}){1,4}(\?[\x20-\x7e]{0,30})?"
+        ),
+    )
+)
+def test_no_text_raises_anything_but_a_refusal(text):
+    for parse in (parse_element_strings, parse_bracketed, parse_digital_link):
+        with suppress(BadInput):
+            parse(text)
+
+
+def test_the_element_strings_of_real_symbols_are_those_of_biip(shared):
+    images = json.loads((shared / "barcodes" / "MANIFEST.json").read_text())["images"]
+    texts = [image["expected"] for image in images if str(image["symbology"]).startswith("GS1 DataBar")]
+    read = [parse_element_strings(text) for text in texts if text != ILL_FORMED]
+    assert read == [elements_of(GS1Message.parse(text)) for text in texts if text != ILL_FORMED]
+    assert len(read) == 6
+    assert refusal(parse_element_strings, ILL_FORMED) == (
+        "value of AI (423): given 0123456789012, expected Country of initial processing, format N3+N3+N..12"
+    )

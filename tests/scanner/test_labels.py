@@ -1,0 +1,240 @@
+"""Labels: read back before they are handed out, and written as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ledger.chain_key import ChainKey
+from ledger.errors import BadInput, Reason
+from ledger.identifiers import gs1_check_digit
+from scanner.decode import decode_image, decode_pixels
+from scanner.identify import identify
+from scanner.label_content import LabelContent
+from scanner.labels import _require_reads_as, draw_label, write_label
+from scanner.symbol import Symbology
+
+COMPANY = "91350100M000100Y43"
+
+deterministic = settings(derandomize=True, deadline=None, max_examples=25)
+
+
+def digits(count: int) -> st.SearchStrategy[str]:
+    return st.text("0123456789", min_size=count, max_size=count)
+
+
+def with_check_digit(body: str) -> str:
+    return body + gs1_check_digit(body)
+
+
+SET_82 = "!\"%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+GTINS = st.sampled_from([7, 11, 12, 13]).flatmap(digits).map(with_check_digit)
+VALUES = st.text(SET_82, min_size=1, max_size=20)
+WAYBILLS = st.from_regex(r"[A-Z0-9][A-Z0-9-]{2,30}[A-Z0-9]", fullmatch=True)
+
+CHAINS = st.one_of(
+    st.builds(ChainKey.product, GTINS),
+    st.builds(ChainKey.lot, GTINS, VALUES),
+    st.builds(ChainKey.serial, GTINS, VALUES),
+    st.builds(ChainKey.logistic_unit, digits(17).map(with_check_digit)),
+    st.builds(ChainKey.waybill, st.sampled_from(["sf", "zto", "ems", "a-new-one"]), WAYBILLS),
+    st.builds(ChainKey.drug, digits(19).map("8".__add__)),
+    st.builds(
+        ChainKey.member, st.just(COMPANY), st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", fullmatch=True)
+    ),
+)
+
+
+def carrier_of(chain: ChainKey) -> str | None:
+    return chain.carrier if chain.startswith("waybill/") else None
+
+
+@deterministic
+@given(CHAINS)
+def test_a_natural_label_names_its_chain(chain):
+    (symbol,) = decode_pixels(draw_label(chain))
+    is_number = symbol.symbology is Symbology.CODE_128
+    assert identify(symbol, carrier=carrier_of(chain) if is_number else None).chain == chain
+
+
+@deterministic
+@given(CHAINS)
+def test_a_qr_code_names_every_chain(chain):
+    (symbol,) = decode_pixels(draw_label(chain, Symbology.QR_CODE))
+    assert identify(symbol).chain == chain
+
+
+@deterministic
+@given(GTINS, VALUES)
+def test_a_gs1_128_names_lots(gtin, lot):
+    chain = ChainKey.lot(gtin, lot)
+    (symbol,) = decode_pixels(draw_label(chain, Symbology.GS1_128))
+    assert identify(symbol).chain == chain
+
+
+@deterministic
+@given(st.text([chr(code) for code in range(0x20, 0x7F)], min_size=1, max_size=48))
+def test_any_ascii_in_code_128(text):
+    # A text that spells a chain or names a carrier is taken at its word, which is tested elsewhere.
+    content = None
+    try:
+        content = LabelContent.parse(text, Symbology.CODE_128)
+    except BadInput as error:
+        assert error.reason is not Reason.INVALID_REQUEST or text.startswith(
+            ("0", "waybill", "drug", "party")
+        )  # noqa: PT017 - both outcomes are right
+        return
+    (symbol,) = decode_pixels(draw_label(text, Symbology.CODE_128))
+    assert (symbol.symbology, symbol.text) == (Symbology.CODE_128, content.text)
+
+
+@deterministic
+@given(
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=60).filter(
+        lambda t: t.isprintable()
+    )
+)
+def test_any_characters_in_a_qr_code(text):
+    (symbol,) = decode_pixels(draw_label(f"源 {text}"))
+    assert (symbol.symbology, symbol.text) == (Symbology.QR_CODE, f"源 {text}")
+
+
+def test_the_longest_of_each_kind():
+    for text, symbology in (
+        ("x" * 48, Symbology.CODE_128),
+        ("(01)06901234567892(10)12345678901234567890(17)271231", Symbology.GS1_128),
+        ("https://example.com/" + "x" * 492, Symbology.QR_CODE),
+        ("\U0001f600" * 512, Symbology.QR_CODE),
+    ):
+        (symbol,) = decode_pixels(draw_label(text))
+        assert symbol.symbology is symbology
+
+
+def refusal(*arguments: object) -> str:
+    with pytest.raises(BadInput) as caught:
+        write_label(*arguments)
+    assert caught.value.reason is Reason.INVALID_REQUEST
+    return str(caught.value)
+
+
+EAN = LabelContent.parse("6901234567892")
+
+
+def test_a_label_that_nobody_can_read_is_refused():
+    with pytest.raises(BadInput) as caught:
+        _require_reads_as(EAN, decode_pixels(Image.new("L", (9, 9), 255)))
+    assert str(caught.value) == "label as the scanner reads it: given nothing, expected EAN_13 6901234567892"
+
+
+def test_a_label_that_says_something_else_is_refused():
+    with pytest.raises(BadInput) as caught:
+        _require_reads_as(EAN, decode_pixels(draw_label("9781558604971")))
+    assert str(caught.value) == (
+        "label as the scanner reads it: given EAN_13 9781558604971, expected EAN_13 6901234567892"
+    )
+
+
+def test_a_label_that_says_something_more_is_refused():
+    found = decode_pixels(draw_label("6901234567892")) + decode_pixels(draw_label("96385074"))
+    with pytest.raises(BadInput) as caught:
+        _require_reads_as(EAN, found)
+    assert str(caught.value) == (
+        "label as the scanner reads it: given EAN_13 6901234567892 and EAN_8 96385074, expected EAN_13 6901234567892"
+    )
+
+
+def test_a_label_in_another_symbology_is_refused():
+    with pytest.raises(BadInput) as caught:
+        _require_reads_as(EAN, decode_pixels(draw_label("6901234567892", Symbology.CODE_128)))
+    assert str(caught.value) == (
+        "label as the scanner reads it: given CODE_128 6901234567892, expected EAN_13 6901234567892"
+    )
+
+
+def test_a_label_that_names_another_chain_is_refused():
+    """JD prints such a code on each package, and a reader takes it for the waybill that the packages share."""
+    with pytest.raises(BadInput) as caught:
+        draw_label("waybill/jd/JDVA00123456789-1-2-3")
+    assert str(caught.value) == (
+        "label as the scanner reads it: given waybill/jd/JDVA00123456789, expected waybill/jd/JDVA00123456789-1-2-3"
+    )
+
+
+@pytest.mark.parametrize("name", ["label.png", "label.PNG"])
+def test_a_png_is_read_from_its_file(tmp_path, name):
+    write_label(tmp_path / name, "01/06901234567892")
+    assert os.listdir(tmp_path) == [name]
+    (symbol,) = decode_image(tmp_path / name)
+    assert symbol.text == "6901234567892"
+    with Image.open(tmp_path / name) as written:
+        assert np.array_equal(np.asarray(written), np.asarray(draw_label("01/06901234567892")))
+        assert [round(dots) for dots in written.info["dpi"]] == [300, 300]
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_the_same_text_gives_the_same_bytes(tmp_path, suffix):
+    for name in ("one", "two"):
+        write_label(tmp_path / f"{name}.{suffix}", "01/06901234567892/21/S-1")
+    assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
+
+
+def test_a_label_replaces_the_one_before_and_may_be_read_by_whom_other_files_may(tmp_path):
+    path = tmp_path / "label.png"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    write_label(path, "6901234567892")
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["label.png", "ordinary"]
+
+
+def test_a_refused_label_leaves_the_one_before(tmp_path):
+    path = tmp_path / "label.png"
+    path.write_bytes(b"old")
+    with pytest.raises(BadInput, match="check digit"):
+        write_label(path, "6901234567890")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["label.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("label.jpg", "suffix .jpg"),
+        ("label", "no suffix"),
+        (".png", "no suffix"),
+        ("标签.pdf", "suffix .pdf"),
+    ],
+)
+def test_other_suffixes(name, given):
+    assert refusal(name, "6901234567892") == f"label file '{name}': given {given}, expected .png or .svg"
+
+
+def test_a_folder_that_does_not_exist(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert refusal("nowhere/label.svg", "6901234567892") == (
+        "label file 'nowhere/label.svg': given No such file or directory, expected a place that can be written to"
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_in_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "label.png").mkdir()
+    assert refusal("label.png", "6901234567892") == (
+        "label file 'label.png': given Is a directory, expected a place that can be written to"
+    )
+    assert os.listdir(tmp_path) == ["label.png"]
+
+
+def test_a_name_that_no_file_can_have(tmp_path):
+    message = refusal(f"{tmp_path}/a\0b.png", "6901234567892")
+    assert message.endswith("a\\x00b.png': given a name that no file can have, expected a file name")
+    assert os.listdir(tmp_path) == []
