@@ -106,7 +106,9 @@ def _linear(pattern: str, print_: _Print, *, bearer: bool) -> Bars:
 def _qr_code(content: str) -> Bars:
     # Beyond ASCII readers would have to guess the character set, so there it is declared (ECI).
     declared = None if content.isascii() else "utf-8"
-    code = segno.make_qr(content, error="m", encoding=declared, eci=declared is not None)
+    # Left to choose, segno takes some UTF-8 for the kanji of Shift JIS.
+    mode = None if content.isascii() else "byte"
+    code = segno.make_qr(content, error="m", mode=mode, encoding=declared, eci=declared is not None)
     quiet = _QR_QUIET * _QR_DOTS
     boxes: list[Box] = []
     for number, row in enumerate(code.matrix):

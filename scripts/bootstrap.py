@@ -20,6 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 REQUIREMENTS = ROOT / "requirements"
 
+BASE_PYTHON = os.path.realpath(sys.executable)
+"""The interpreter itself, behind the virtual environment or symbolic link it was started through.
+
+Asked at the start: `.venv` may be what it was started through, and may be made anew meanwhile.
+"""
+
 OLDEST_UV = (0, 5)
 """The first uv with UV_DEFAULT_INDEX and the options used here; an older one on PATH is passed over."""
 
@@ -107,11 +113,6 @@ def answer(command: list[str]) -> str | None:
     return done.stdout.strip()
 
 
-def base_python() -> str:
-    """The interpreter itself, behind whatever virtual environment or symbolic link it was started through."""
-    return os.path.realpath(sys.executable)
-
-
 def uv_program(tools: Tools) -> str:
     """A uv that works: the one fetched earlier, the machine's own, or one that is fetched now.
 
@@ -147,7 +148,7 @@ def pip_command(tools: Tools) -> list[str]:
     Raises:
         SetupError: this Python has neither pip nor the means to make one.
     """
-    python = base_python()
+    python = BASE_PYTHON
     if answer([python, "-m", "pip", "--version"]):
         return [python, "-m", "pip"]
     if answer([python, "-c", "import ensurepip, venv"]) is None:

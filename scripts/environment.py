@@ -31,13 +31,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bootstrap import (
+    BASE_PYTHON,
     INDEX_HINT,
     REQUIREMENTS,
     ROOT,
     TOOLS,
     SetupError,
     Tools,
-    base_python,
     digest,
     say,
     uv_program,
@@ -54,7 +54,7 @@ def made_of() -> dict[str, str]:
 
     The folder counts because a virtual environment holds its own absolute path and breaks when it is moved.
     """
-    python = (base_python(), platform.python_version(), sysconfig.get_config_var("SOABI"))
+    python = (BASE_PYTHON, platform.python_version(), sysconfig.get_config_var("SOABI"))
     return {
         "python": " ".join(map(str, python)),
         "folder": str(ROOT),
@@ -90,7 +90,7 @@ def make_environment(tools: Tools) -> None:
             shutil.rmtree(VENV)
         else:
             VENV.unlink(missing_ok=True)
-        tools.run("making .venv", [uv, "venv", "--python", base_python(), str(VENV)])
+        tools.run("making .venv", [uv, "venv", "--python", BASE_PYTHON, str(VENV)])
     if before.get("packages") != goal["packages"]:
         say("installing the locked packages")
         install_packages(tools, uv)

@@ -76,7 +76,9 @@ def tool_environment(environ: Mapping[str, str], *, spare_cache: Path) -> dict[s
             # pip takes the best match of all indexes. Hashes make that safe: a stranger's file does not have them.
             result.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
         # uv stops at a folder that does not exist, where pip goes on.
-        links = [link for link in pip.get("find-links", "").split() if "://" in link or Path(link).is_dir()]
+        links = [
+            link for link in pip.get("find-links", "").split() if "://" in link or os.access(link, os.R_OK)
+        ]
         if links:
             result.setdefault("UV_FIND_LINKS", ",".join(links))
     elif "index-url" not in pip:
@@ -166,5 +168,6 @@ def config_home(environ: Mapping[str, str]) -> Path:
 
 def can_be_written(folder: Path) -> bool:
     """Whether this user may write to the folder, or make it where it does not exist yet."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    # os.access rather than pathlib, which raises where a folder on the way may not be entered.
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.access(path, os.F_OK))
+    return os.access(existing, os.W_OK | os.X_OK) and existing.is_dir()
