@@ -64,12 +64,12 @@ def _read(grey: Image.Image) -> list[Symbol]:
 def _is_same(known: Symbol, seen: Symbol) -> bool:
     """Whether two readings are of one printed symbol.
 
-    Two matrix codes in one place are the same bytes, of which a reader may have guessed another character set.
+    Two codes with error correction in one place are the same bytes, whatever character set a reader guessed.
     Bars in one place that say different things are left for the user to see: one of them is a misreading.
     """
     if known.symbology.family is not seen.symbology.family:
         return False
-    return known.text == seen.text or (seen.symbology.is_matrix and _surrounds(known, seen))
+    return known.text == seen.text or (seen.symbology.corrects_errors and _surrounds(known, seen))
 
 
 def _surrounds(known: Symbol, seen: Symbol) -> bool:

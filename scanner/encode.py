@@ -1,7 +1,7 @@
 """A symbol's content to its bars: python-barcode for lines, segno for QR codes.
 
-Both give the pattern of modules; its size in print is set here. Module widths, heights and quiet zones are those of the
-GS1 General Specifications §5.2 to §5.4 and §5.12, and of ISO/IEC 15417 and 18004, in dots of 300 to the inch.
+Both give the pattern of modules; its size in print is set here. Module widths, heights and quiet zones are those of
+the GS1 General Specifications §5.2 to §5.4 and §5.12, and of ISO/IEC 15417 and 18004, in dots of 300 to the inch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Print:
     """How a linear symbol is printed."""
 
     dots: int
-    """To a unit of the pattern."""
+    """To a unit of the pattern; fewer where the label would be wider than `_WIDEST`."""
     quiet: tuple[int, int]
     """Units of white before and after the bars."""
     height: int
@@ -53,15 +53,33 @@ _PRINTS: Final = {
     Symbology.CODE_128: _Print(dots=4, quiet=(10, 10), height=180),
     Symbology.GS1_128: _Print(dots=6, quiet=(10, 10), height=375),
 }
+_WIDEST: Final = 1950
+"""Dots; a GS1-128 may be 165.10 mm wide (GS1 General Specifications §5.4), and wider is hard to scan."""
+_FEWEST_DOTS: Final = 3
+"""To a unit of a long symbol: 0.254 mm, the least that is printed for general distribution."""
 _QR_DOTS: Final = 8
 _QR_QUIET: Final = 4
 _ITF_NARROW: Final = 2
 _ITF_WIDE: Final = 5
 _BEARER_BAR: Final = 12
-"""Dots; twice the narrow bar. Without it a slanting scan line could leave the bars early and read a shorter number."""
+"""Dots; twice the narrow bar. Without it a slanting scan line may leave the bars early and read a shorter number."""
 
 DRAWABLE: Final = (*_PRINTS, Symbology.QR_CODE)
 """The symbologies that `encode` knows."""
+
+
+class _Code128(Code128):  # type: ignore[misc]  # python-barcode has no types
+    """Code 128, also of what begins with 99.
+
+    python-barcode always starts in code set C, and where a change of code set follows at once, starts in that one.
+    It knows the change by its value, which for code set C is that of the digits 99 as well: it loses them.
+    """
+
+    def _try_to_optimize(self, encoded: list[int]) -> list[int]:
+        if self.code.startswith("99"):
+            return encoded
+        optimized: list[int] = super()._try_to_optimize(encoded)
+        return optimized
 
 
 def encode(symbology: Symbology, content: str) -> Bars:
@@ -87,16 +105,19 @@ def _pattern(symbology: Symbology, content: str) -> str:
         case Symbology.GS1_128:
             symbol = Gs1_128(content.replace(GROUP_SEPARATOR, Gs1_128.FNC1_CHAR))
         case _:
-            symbol = Code128(content)
+            symbol = _Code128(content)
     pattern: str = symbol.build()[0]
     return pattern
 
 
 def _linear(pattern: str, print_: _Print, *, bearer: bool) -> Bars:
-    left = print_.quiet[0] * print_.dots
-    right = print_.quiet[1] * print_.dots
-    length = len(pattern) * print_.dots
-    bars = _runs((module == "1" for module in pattern), left, 0, print_.dots, print_.height)
+    dots = print_.dots
+    while dots > _FEWEST_DOTS and (sum(print_.quiet) + len(pattern)) * dots > _WIDEST:
+        dots -= 1
+    left = print_.quiet[0] * dots
+    right = print_.quiet[1] * dots
+    length = len(pattern) * dots
+    bars = _runs((module == "1" for module in pattern), left, 0, dots, print_.height)
     if bearer:
         bars.append(Box(left, 0, length, _BEARER_BAR))
         bars.append(Box(left, print_.height - _BEARER_BAR, length, _BEARER_BAR))

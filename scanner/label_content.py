@@ -32,7 +32,7 @@ DIGITAL_LINK: Final = "https://id.gs1.org/"
 """Where the QR codes of products point: GS1's resolver, which any GS1 Digital Link URI may name."""
 
 LONGEST_CODE_128: Final = 48
-"""Characters, as for GS1-128 (GS1 General Specifications §5.4.4.6): longer bars are wider than most scanners' sight."""
+"""Characters, as for GS1-128 (GS1 General Specifications §5.4): more are wider than most scanners' sight."""
 LONGEST_QR_CODE: Final = 512
 """Characters; enough for any link, and the modules stay few enough for a creased label."""
 

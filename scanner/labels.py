@@ -1,7 +1,7 @@
 """Labels: drawn, read back, and only then handed out.
 
-What a label says is in `scanner.label_content`, how it is printed in `scanner.encode` and `scanner.artwork`. Here each
-label is given to the scanner first, and what the scanner reads must be what was asked for.
+What a label says is in `scanner.label_content`, how it is printed in `scanner.encode` and `scanner.artwork`. Here
+each label is given to the scanner first, and what the scanner reads must be what was asked for.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def draw_label(text: str, symbology: Symbology | None = None) -> Image.Image:
     """The label of `text`, a picture of mode `L` for a printer of 300 dpi.
 
     Args:
-        text: a chain key; a GTIN of 8, 12, 13 or 14 digits; GS1 element strings in brackets, as in `(01)…(10)…`; a web
-            address; a waybill number, also with its carrier as in `zto:75312345678901`; or anything else.
+        text: a chain key; a GTIN of 8, 12, 13 or 14 digits; GS1 element strings in brackets, as in `(01)…(10)…`; a
+            web address; a waybill number, also with its carrier as in `zto:75312345678901`; or anything else.
         symbology: EAN_13, EAN_8, UPC_A, ITF_14, CODE_128, GS1_128 or QR_CODE. When not told the text decides, as it
             does in `scanner.label_content`; what looks like no identifier goes into a Code 128 if it is ASCII and
             short, and else into a QR code.

@@ -105,7 +105,7 @@ def _load(name: str, file: BinaryIO) -> Image.Image:
         except UnidentifiedImageError:
             raise _refusal(name, "a file in no such format") from None
         except Exception as error:
-            what = f"a {image.format} file" if image else "a file"
+            what = f"a {image.format} file" if image is not None else "a file"
             raise _refusal(name, f"{what} that is cut short or damaged", expected="a whole one") from error
         orientation = _orientation(image)
     return grey.transpose(_TRANSPOSED[orientation]) if orientation in _TRANSPOSED else grey
@@ -143,10 +143,15 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _stretched(image: Image.Image) -> Image.Image:
-    levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    darkest, brightest = levels.min(), levels.max()
-    span = (brightest - darkest) or 1.0
-    return Image.fromarray(((levels - darkest) / span * 255).astype(np.uint8))
+    """`image` with its darkest level at 0 and its brightest at 255; what is no number counts as 0."""
+    levels = np.array(image, dtype=np.float32)
+    np.nan_to_num(levels, copy=False, posinf=0, neginf=0)
+    # In place, for the picture may fill much of the memory; halved, for the span may exceed what a float holds.
+    levels *= 0.5
+    levels -= levels.min()
+    levels /= levels.max() or 1
+    levels *= 255
+    return Image.fromarray(levels.astype(np.uint8))
 
 
 def _refusal(name: str, given: str, *, expected: str = _EXPECTED) -> BadInput:

@@ -1,10 +1,10 @@
 """The two engines that read symbols: zxing-cpp, which reads everything, and zbar, a second opinion.
 
-zbar comes through pyzbar, which needs the system's shared library libzbar and cannot even be imported without it. Then
-zxing-cpp reads alone; `zbar_note` is the line to show a user.
+zbar comes through pyzbar, which needs the system's shared library libzbar and cannot even be imported without it.
+Then zxing-cpp reads alone; `zbar_note` is the line to show a user.
 
-zbar is asked only for what both engines tell alike and it reads well: EAN and UPC, ITF, Code 128 and QR. Of the others,
-its DataBar and PDF417 decoders write to standard error, and its Code 39 keeps to another character set.
+zbar is asked only for what both engines tell alike and it reads well: EAN and UPC, ITF, Code 128 and QR. Of the
+others, its DataBar and PDF417 decoders write to standard error, and its Code 39 keeps to another character set.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _LEAST_SCAN_LINES: Final = 2
 
 
 def read_with_zxing(grey: Image.Image) -> list[Symbol]:
-    """The symbols that zxing-cpp finds on a picture of mode `L`, at any angle, inverted or not."""
+    """The symbols that zxing-cpp finds on a picture of mode `L`, upright, on their sides or upside down."""
     # Plain text keeps GS1 separators and adds no brackets.
     found = zxingcpp.read_barcodes(grey, formats=_ZXING_FORMATS, text_mode=zxingcpp.TextMode.Plain)
     return [_from_zxing(barcode) for barcode in found]
@@ -124,7 +124,7 @@ def _corners(found: zxingcpp.Position, symbology: Symbology) -> tuple[Point, Poi
     lower_left = Point(found.bottom_left.x, found.bottom_left.y)
     across_x, across_y = upper_right.x - upper_left.x, upper_right.y - upper_left.y
     down_x, down_y = lower_left.x - upper_left.x, lower_left.y - upper_left.y
-    if not symbology.is_matrix and across_x * down_y < across_y * down_x:
+    if not symbology.corrects_errors and across_x * down_y < across_y * down_x:
         # Lines read upside down come as if seen in a mirror: left and right changed places, up and down did not.
         return lower_left, lower_right, upper_right, upper_left
     return upper_left, upper_right, lower_right, lower_left

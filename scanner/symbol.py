@@ -52,9 +52,9 @@ class Symbology(StrEnum):
         return _FAMILIES.get(self, self)
 
     @property
-    def is_matrix(self) -> bool:
-        """Whether error correction guards the content, so that one place cannot hold two contents."""
-        return self.family in _MATRIX
+    def corrects_errors(self) -> bool:
+        """Whether the symbol repairs what was misread, so that two readers never see different bytes in it."""
+        return self.family in _ERROR_CORRECTING
 
 
 _FAMILIES: Final = {
@@ -65,7 +65,9 @@ _FAMILIES: Final = {
     Symbology.GS1_DATA_MATRIX: Symbology.DATA_MATRIX,
     Symbology.GS1_QR: Symbology.QR_CODE,
 }
-_MATRIX: Final = frozenset({Symbology.QR_CODE, Symbology.DATA_MATRIX, Symbology.AZTEC, Symbology.PDF417})
+_ERROR_CORRECTING: Final = frozenset(
+    {Symbology.QR_CODE, Symbology.DATA_MATRIX, Symbology.AZTEC, Symbology.PDF417}
+)
 
 
 class Point(NamedTuple):

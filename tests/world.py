@@ -17,14 +17,14 @@ from ledger.chain_key import ChainKey
 from ledger.checkpoint import Checkpoint
 from ledger.entry import Entry
 from ledger.envelope import Envelope
-from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, NotAuthorized, ServiceFault
+from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, NotAuthorized, Reason, ServiceFault
 from ledger.event import Event, Kind
 from ledger.keys import PrivateKey
 from ledger.merkle import leaf_hash
 from ledger.rules import Judgement, identify, judge
 from ledger.sequence import Batch, LogHead, Sequenced, Submission, next_link, sequence, settle
 from ledger.state import Recorded, State
-from suyuan.v1 import errors_pb2
+from suyuan.v1 import entry_pb2, errors_pb2
 from suyuan.v1 import event_pb2 as pb
 
 ORIGIN = "ledger.test/city"
@@ -33,6 +33,7 @@ START = datetime(2026, 5, 4, 9, 0, tzinfo=CHINA)
 START_US = 1_777_856_400_000_000
 
 REGULATOR = ChainKey("party/11350100003604566X")
+DISTRICT = ChainKey("party/113501020036046057")
 PLATFORM = ChainKey("party/91350100M000100Y43")
 MERCHANT = ChainKey("party/91350102MA2XW1QL3Y")
 OTHER_MERCHANT = ChainKey("party/913501033155024580")
@@ -276,6 +277,18 @@ class Log:
         """The verdict on one envelope."""
         return self.append(envelope).verdicts[0]
 
+    def accept(self, *envelopes: Envelope | bytes) -> list[Recorded]:
+        """What is recorded of each, after a look that all are accepted and an auditor agrees."""
+        verdicts = self.append(*envelopes).verdicts
+        assert all(isinstance(verdict, Sequenced) for verdict in verdicts), verdicts
+        report = self.audit()
+        assert report.verified, report.findings
+        return [verdict.recorded for verdict in verdicts]
+
+    def set_clock(self, us: int) -> None:
+        """The next batch is recorded at this time."""
+        self.clock_us = us - 1_000_000
+
     @property
     def leaves(self) -> list[bytes]:
         """The raw entries."""
@@ -337,6 +350,27 @@ class Log:
         found = [(it.index, it.reason, it.message.removeprefix(AGAINST_RULES)) for it in report.findings]
         assert found == [(self.head.size, verdict.reason, str(verdict))], "the auditor says something else"
         return verdict
+
+
+def founded() -> tuple[City, Log]:
+    """A city whose founding is recorded."""
+    city, log = City(), Log()
+    batch = log.append(*city.founding())
+    assert len(batch.entries) == 6, batch.verdicts
+    return city, log
+
+
+def told(error: LedgerError) -> tuple[Reason, str]:
+    """What a program and what a person is told of a refusal."""
+    return error.reason, str(error)
+
+
+def altered(envelope: Envelope, **fields) -> Envelope:
+    """An envelope with something else in its signature."""
+    message = entry_pb2.Envelope.FromString(envelope.raw)
+    for name, value in fields.items():
+        setattr(message.signatures[0], name, value)
+    return Envelope.parse(message.SerializeToString())
 
 
 AGAINST_RULES = "recorded against the rules: "

@@ -75,6 +75,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         isolation_level=None,  # transactions begin where `_begin` says
         check_same_thread=False,  # the pool hands a connection to one thread at a time
     )
+    # SQLite believes whoever wrote a row about its types; whatever stands there must still reach those who judge it.
+    connection.text_factory = _text
     if mode != "ro":
         connection.execute("PRAGMA journal_mode=WAL")
     # A commit is durable when it returns: the log is written through before an answer goes out.
@@ -82,6 +84,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA temp_store=MEMORY")
     return connection
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _begin(connection: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -49,7 +50,7 @@ def tile_reader(connection: Connection) -> TileReader:
         ).scalar()
         if data is None:
             raise ServiceFault(Reason.STORE_DAMAGED, f"tile {level}/{index}", given="none", expected="a tile")
-        return bytes(data)
+        return as_bytes(data)
 
     return read
 
@@ -65,7 +66,7 @@ def entries_from(connection: Connection, start: int, stop: int) -> list[StoredEn
     for row in rows:
         if row.idx != start + len(found):
             break
-        found.append(StoredEntry(row.idx, row.data, bits_to_flags(row.flags)))
+        found.append(_entry(row))
     return found
 
 
@@ -83,7 +84,7 @@ def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEnt
             .where(entries.c.shard == SHARD, entries.c.idx.in_(chunk))
             .order_by(entries.c.idx)
         )
-        found += [StoredEntry(row.idx, row.data, bits_to_flags(row.flags)) for row in rows]
+        found += [_entry(row) for row in rows]
     if len(found) != len(wanted):
         missing = min(set(wanted) - {entry.index for entry in found})
         raise ServiceFault(Reason.STORE_DAMAGED, f"entry {missing}", given="none", expected="an entry")
@@ -107,7 +108,7 @@ def chain_entries(
         .order_by(entries.c.chain_seq)
         .limit(limit)
     )
-    return [StoredEntry(row.idx, row.data, bits_to_flags(row.flags)) for row in rows if row.idx < size]
+    return [_entry(row) for row in rows if row.idx < size]
 
 
 def chain_length(connection: Connection, chain: str, *, size: int) -> int:
@@ -142,3 +143,12 @@ def indexes_of_sales(connection: Connection, sales: Sequence[bytes], *, size: in
         )
         found += rows.scalars()
     return sorted(found)
+
+
+def as_bytes(value: bytes | str) -> bytes:
+    """A column of bytes, also where somebody has put text into it: its bytes are then what the text's are."""
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value)
+
+
+def _entry(row: Any) -> StoredEntry:
+    return StoredEntry(row.idx, as_bytes(row.data), bits_to_flags(row.flags))

@@ -425,7 +425,6 @@ def test_a_key_takes_no_other_kind_or_attribute():
 
 def test_parsing_the_same_text_again_gives_the_same_key():
     assert ChainKey.parse(f"01/{GTIN}") is ChainKey.parse("01/" + GTIN)
-    assert LEDGER is ChainKey.parse("ledger")
 
 
 def test_set_82_is_that_of_the_general_specifications():

@@ -28,8 +28,8 @@ CONTENTS = {
     Symbology.QR_CODE: "https://example.com/",
 }
 
-# GS1 General Specifications §5.2.1.3, §5.2.3.4, §5.3.2.2, §5.4.3.1, ISO/IEC 15417 and 18004: width of the symbol, and of
-# the white before and after it, all in modules; and the dots of a module at 300 dpi.
+# GS1 General Specifications §5.2 to §5.4, ISO/IEC 15417 and 18004: width of the symbol, and of the white before and
+# after it, all in modules; and the dots of a module at 300 dpi.
 MODULES = {
     Symbology.EAN_13: (95, 11, 7, 4),
     Symbology.EAN_8: (67, 7, 7, 4),
@@ -55,6 +55,15 @@ def test_widths_and_quiet_zones_are_those_of_the_standard(symbology):
     assert bars.width - last == after * dots
     if modules is not None:
         assert last - first == modules * dots
+
+
+@pytest.mark.parametrize("symbology", [Symbology.CODE_128, Symbology.GS1_128])
+def test_a_long_symbol_is_printed_finer_and_stays_within_165_mm(symbology):
+    long = encode(symbology, "10" + "Ab1" * 15)
+    finest = min(box.width for box in long.boxes)
+    assert finest == 3
+    assert min(box.x for box in long.boxes) == 10 * finest
+    assert long.width * 25.4 / 300 <= 165.10
 
 
 def test_an_itf_14_has_bearer_bars_above_and_below():

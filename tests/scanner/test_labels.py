@@ -97,6 +97,14 @@ def test_any_characters_in_a_qr_code(text):
     assert (symbol.symbology, symbol.text) == (Symbology.QR_CODE, f"源 {text}")
 
 
+@pytest.mark.parametrize(
+    "text", ["99", "9900", "999", "99A", "9", "9A", "A99", "A9999", "a1234b", "12345", "0099"]
+)
+def test_digits_in_code_128_wherever_its_code_sets_change(text):
+    (symbol,) = decode_pixels(draw_label(text, Symbology.CODE_128))
+    assert (symbol.symbology, symbol.text) == (Symbology.CODE_128, text)
+
+
 def test_utf_8_that_looks_like_shift_jis_is_still_utf_8():
     (symbol,) = decode_pixels(draw_label("源 \u1141@"))
     assert symbol.text == "源 \u1141@"

@@ -86,9 +86,10 @@ def test_exif_orientation_is_undone(tmp_path, orientation):
         assert np.array_equal(np.asarray(load_picture(path)), np.asarray(GIVEN))
 
 
-def test_damaged_exif_leaves_the_picture_sound(tmp_path):
+@pytest.mark.parametrize("exif", [b"MM\x00\x2anonsense", b"neither MM nor II", b"MM\x00\x2a\x00"])
+def test_damaged_exif_leaves_the_picture_sound(tmp_path, exif):
     path = tmp_path / "picture.png"
-    path.write_bytes(encoded(GIVEN, "PNG", exif=b"Exif\x00\x00MM\x00\x2anonsense"))
+    path.write_bytes(encoded(GIVEN, "PNG", exif=b"Exif\x00\x00" + exif))
     assert np.array_equal(np.asarray(load_picture(path)), np.asarray(GIVEN))
 
 
@@ -127,8 +128,15 @@ def test_one_level_of_many_bits_is_black():
 
 
 def test_numbers_that_are_none_count_as_nought():
-    odd = Image.fromarray(np.array([[np.nan, 1.0, 2.0]], dtype=np.float32))
-    assert np.asarray(to_grey(odd)).tolist() == [[0, 127, 255]]
+    odd = Image.fromarray(np.array([[np.nan, np.inf, 1.0, 2.0]], dtype=np.float32))
+    assert np.asarray(to_grey(odd)).tolist() == [[0, 0, 127, 255]]
+
+
+def test_levels_at_both_ends_of_the_range_of_floats():
+    limits = np.finfo(np.float32)
+    assert np.asarray(
+        to_grey(Image.fromarray(np.array([[limits.min, 0, limits.max]], dtype=np.float32)))
+    ).tolist() == [[0, 127, 255]]
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])

@@ -13,7 +13,7 @@ from PIL import Image
 from zxingcpp import BarcodeFormat
 
 from scanner.labels import draw_label
-from scanner.readers import read_with_zbar, read_with_zxing, zbar_available, zbar_note
+from scanner.readers import _from_zbar, read_with_zbar, read_with_zxing, zbar_available, zbar_note
 from scanner.symbol import Reader, Symbol, Symbology
 
 needs_zbar = pytest.mark.skipif(not zbar_available(), reason="libzbar is not installed")
@@ -117,6 +117,16 @@ def test_zbar_names_what_the_bars_tell(form, content, symbology, text, mark):
 )
 def test_zbar_is_not_asked_for_what_it_reads_its_own_way(image):
     assert read_with_zbar(image) == []
+
+
+@needs_zbar
+@pytest.mark.parametrize(("content", "text"), [("溯".encode(), "溯"), (b"\xb5\xff", "\xb5\xff")])
+def test_bytes_from_zbar_are_utf_8_or_stand_as_latin_1(content, text):
+    from pyzbar.pyzbar import Decoded, Point, Rect
+
+    square = [Point(0, 0), Point(9, 0), Point(9, 9), Point(0, 9)]
+    decoded = Decoded(content, "QRCODE", Rect(0, 0, 9, 9), square, 1, "UP")
+    assert _from_zbar(decoded).text == text
 
 
 @needs_zbar

@@ -1,0 +1,169 @@
+"""The options that many commands share: how each is called, where else it may be set, and what the help says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from clients.cli.output import Format
+
+SERVICE: Final = "Service options"
+SIGNING: Final = "Signing options"
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="SUYUAN_CONFIG",
+        metavar="FILE",
+        help="Configuration file.",
+        show_envvar=True,
+        rich_help_panel=SERVICE,
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        envvar="SUYUAN_SERVER",
+        metavar="HOST:PORT",
+        help="The ledger service.",
+        rich_help_panel=SERVICE,
+    ),
+]
+VkeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--vkey",
+        envvar="SUYUAN_VKEY",
+        metavar="VKEY",
+        help="The log's verifier key: whom to believe.",
+        rich_help_panel=SERVICE,
+    ),
+]
+CaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        envvar="SUYUAN_CA",
+        metavar="FILE",
+        help="Talk TLS, and trust the root certificates in this file (PEM).",
+        rich_help_panel=SERVICE,
+    ),
+]
+TimeoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        envvar="SUYUAN_TIMEOUT",
+        metavar="SECONDS",
+        help="How long to wait for an answer; by default 15.",
+        rich_help_panel=SERVICE,
+    ),
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format", envvar="SUYUAN_FORMAT", help="How to print results; by default text.", metavar="text|json"
+    ),
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        envvar="SUYUAN_KEY",
+        metavar="FILE",
+        help="Your signing key, as `suyuan keygen` makes it.",
+        rich_help_panel=SIGNING,
+    ),
+]
+PassphraseFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        envvar="SUYUAN_PASSPHRASE_FILE",
+        metavar="FILE",
+        help="The key's passphrase is this file's first line. Else $SUYUAN_KEY_PASSPHRASE, or you are asked.",
+        rich_help_panel=SIGNING,
+    ),
+]
+AtOption = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="When it happened, as 2026-05-04T09:30:00+08:00; by default now.",
+        rich_help_panel=SIGNING,
+    ),
+]
+PlaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--place",
+        envvar="SUYUAN_PLACE",
+        metavar="REGION",
+        help="Where: a GB/T 2260 code such as 350102, or an ISO 3166 code such as DE.",
+        rich_help_panel=SIGNING,
+    ),
+]
+GlnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gln",
+        envvar="SUYUAN_GLN",
+        metavar="GLN",
+        help="Where exactly: a GS1 Global Location Number; with --place.",
+        rich_help_panel=SIGNING,
+    ),
+]
+EvidenceOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--evidence",
+        metavar="FILE",
+        help="A photograph, certificate or report that supports it; its hash is recorded. May be repeated.",
+        rich_help_panel=SIGNING,
+    ),
+]
+YesOption = Annotated[
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Sign what was read from pictures without asking.", rich_help_panel=SIGNING
+    ),
+]
+CarrierOption = Annotated[
+    str | None,
+    typer.Option(
+        "--carrier",
+        envvar="SUYUAN_CARRIER",
+        metavar="NAME",
+        help="Read plain numbers as waybills of this courier, such as sf, zto or yunda.",
+    ),
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token",
+        metavar="FILE",
+        help="The purchase token: a text file, a picture of its QR code, or - for standard input. "
+        "Else $SUYUAN_TOKEN holds the token itself.",
+        rich_help_panel=SIGNING,
+    ),
+]
+TextOption = Annotated[
+    str | None,
+    typer.Option("--text", metavar="TEXT", help="Your words. The ledger keeps only a commitment to them."),
+]
+TextFileOption = Annotated[
+    Path | None, typer.Option("--text-file", metavar="FILE", help="The same from a file, or - for standard input.")
+]
+
+BarcodeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
+    ),
+]
+SaleArgument = Annotated[str, typer.Argument(metavar="SALE", help="Event id of the sale, 64 hexadecimal digits.")]

@@ -1,0 +1,77 @@
+"""The connection to a service: one channel, deadlines on every call, errors as the ledger's own."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import grpc
+
+from clients.convert import error_of
+from ledger.errors import Reason, ServiceFault
+from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from suyuan.v1.registry_service_pb2_grpc import RegistryServiceStub
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""Answers that are larger are refused unread: what a service sends at most."""
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+
+Req = TypeVar("Req")
+Res = TypeVar("Res")
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
+    ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
+    # A connection that died without a word is noticed while a call waits; an idle one costs nobody anything.
+    ("grpc.keepalive_time_ms", 300_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    # Connections are this client's own, so that closing it closes them.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Transport:
+    """One channel to one service. Safe to share among threads."""
+
+    def __init__(self, target: str, *, root_certificates: bytes | None, timeout_s: float) -> None:
+        """Connect when first called.
+
+        Args:
+            target: `host:port`.
+            root_certificates: PEM certificates that the service's has to lead to; None: no TLS.
+            timeout_s: seconds that a call may take.
+        """
+        self._target = target
+        self._timeout_s = timeout_s
+        self._closed = False
+        if root_certificates is None:
+            self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        else:
+            credentials = grpc.ssl_channel_credentials(root_certificates)
+            self._channel = grpc.secure_channel(target, credentials, options=_OPTIONS)
+        self.ledger = LedgerServiceStub(self._channel)
+        self.registry = RegistryServiceStub(self._channel)
+
+    def call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req) -> Res:
+        """Ask, and wait for the answer until the deadline.
+
+        Raises:
+            ServiceFault: `UNREACHABLE` if no answer came, none in time, or none that can be read.
+            LedgerError: what the service refused, and why.
+        """
+        try:
+            return method(request, timeout=self._timeout_s)
+        except grpc.RpcError as error:
+            raise error_of(error, self._target) from None  # type: ignore[arg-type]  # it is a Call too
+        except ValueError:
+            if not self._closed:
+                raise
+            raise ServiceFault(
+                Reason.UNREACHABLE, f"service at {self._target}", given="a closed client", expected="an open one"
+            ) from None
+
+    def close(self) -> None:
+        """End the calls in flight and close the connection; closing again does nothing."""
+        self._closed = True
+        self._channel.close()

@@ -1,0 +1,146 @@
+"""Views made anew from the log, and damage found."""
+
+import pytest
+
+from ledger.errors import ServiceFault
+from ledger.sequence import Submission
+from server.rebuild import check, rebuild
+from server.store.tables import PROJECTIONS
+from suyuan.v1 import event_pb2 as pb
+from world import MERCHANT, OTHER_MERCHANT, REGULATOR, START_US, TEA, event_id
+
+NOW = START_US + 36_000_000_000
+VIEWS = [table.name for table in PROJECTIONS]
+
+
+@pytest.fixture
+def told(store, writer, city):
+    """A log with every kind of event that there is, and more than one full tile."""
+    envelopes = [*city.founding(), *city.life()]
+    complaint = envelopes[-3]
+    sale = envelopes[7]
+    envelopes += [
+        city.review(sale, by=MERCHANT),
+        city.say("buyer", TEA, pb.FollowUp(review=event_id(envelopes[14]), rating=4)),
+        city.reply(complaint, by=REGULATOR),
+        city.say(MERCHANT, TEA, pb.Recall(reason=pb.RECALL_REASON_DEFECT)),
+        city.say(MERCHANT, TEA, pb.Correction(event=event_id(sale), reason=pb.CORRECTION_REASON_OTHER)),
+        city.say(MERCHANT, MERCHANT, pb.KeyAddition(public_key=city.key("second").public_key.spki)),
+    ]
+    key_id = city.key(MERCHANT).public_key.key_id
+    revocation = pb.KeyRevocation(key_id=key_id, reason=pb.REVOCATION_REASON_SUPERSEDED)
+    suspension = pb.PartyStatusChange(status=pb.PARTY_STATUS_SUSPENDED, reason=pb.STATUS_REASON_VIOLATION)
+    envelopes += [city.say("second", MERCHANT, revocation), city.say(REGULATOR, OTHER_MERCHANT, suspension)]
+    envelopes += [city.scan(pb.SHIPMENT_STAGE_IN_TRANSIT, at=city.now) for _ in range(270)]
+    for start in range(0, len(envelopes), 50):
+        batch = [Submission.read(envelope.raw) for envelope in envelopes[start : start + 50]]
+        verdicts = writer.write(batch, NOW + start).batch.verdicts
+        assert not [verdict for verdict in verdicts if isinstance(verdict, Exception)]
+    return store
+
+
+def dump(store):
+    """Every row of every table."""
+    with store.snapshot() as connection:
+        return {
+            name: sorted(map(tuple, connection.exec_driver_sql(f"SELECT * FROM {name}")), key=repr)
+            for name in ("log_head", "entries", *VIEWS)
+        }
+
+
+def tamper(store, *statements):
+    with store.transaction() as connection:
+        for statement in statements:
+            assert connection.exec_driver_sql(statement).rowcount
+
+
+class TestRebuild:
+    def test_rebuilt_views_are_what_they_were(self, told):
+        before = dump(told)
+        assert all(before[name] for name in VIEWS)
+        assert rebuild(told) == len(before["entries"])
+        assert dump(told) == before
+
+    @pytest.mark.parametrize("name", VIEWS)
+    def test_an_emptied_view_comes_back(self, told, name):
+        before = dump(told)
+        tamper(told, f"DELETE FROM {name}")
+        rebuild(told)
+        assert dump(told) == before
+
+    def test_wrong_columns_of_entries_are_mended(self, told):
+        before = dump(told)
+        tamper(
+            told,
+            "UPDATE entries SET flags = 64 WHERE idx = 9",
+            "UPDATE entries SET sale = NULL WHERE idx = 8",
+            "UPDATE entries SET event_id = zeroblob(32) WHERE idx = 3",
+            "UPDATE entries SET chain = 'x' WHERE idx = 7",
+        )
+        rebuild(told)
+        assert dump(told) == before
+
+    def test_rows_that_took_each_others_places_are_mended(self, told):
+        before = dump(told)
+        tamper(
+            told,
+            "UPDATE entries SET chain_seq = chain_seq + 100000 WHERE idx = 200",
+            "UPDATE entries SET chain_seq = chain_seq - 1 WHERE idx = 201",
+            "UPDATE entries SET chain_seq = chain_seq - 99999 WHERE idx = 200",
+        )
+        rebuild(told)
+        assert dump(told) == before
+
+    def test_a_damaged_log_is_not_rebuilt_and_left_as_it_was(self, told):
+        tamper(told, "UPDATE entries SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB) WHERE idx = 11")
+        before = dump(told)
+        with pytest.raises(ServiceFault, match=r"root of|entry \d+"):
+            rebuild(told)
+        assert dump(told) == before
+
+    def test_a_missing_entry_is_named(self, told):
+        tamper(told, "DELETE FROM entries WHERE idx = 12")
+        with pytest.raises(ServiceFault, match="entry 12: given none, expected an entry"):
+            rebuild(told)
+
+
+class TestCheck:
+    def test_a_sound_database(self, told, signer):
+        damage = check(told, signer.vkey)
+        assert damage.none
+        assert damage.audit.size == len(dump(told)["entries"])
+
+    @pytest.mark.parametrize("name", VIEWS)
+    def test_a_view_that_was_changed(self, told, signer, name):
+        # A tile that is missing is the audit's to find; one that is too wide is not.
+        too_wide = "UPDATE tiles SET data = CAST(data || zeroblob(32) AS BLOB) WHERE level = 1"
+        tamper(told, too_wide if name == "tiles" else f"DELETE FROM {name}")
+        damage = check(told, signer.vkey)
+        assert not damage.none
+        assert damage.rows
+        assert all(row.startswith(f"{name} ") for row in damage.rows)
+
+    def test_a_changed_row_names_the_column(self, told, signer):
+        tamper(told, f"UPDATE parties SET name = '别人' WHERE party = '{MERCHANT}'")
+        assert check(told, signer.vkey).rows == [f"parties party {MERCHANT}: given other values of name"]
+
+    def test_an_invented_row(self, told, signer):
+        tamper(told, "INSERT INTO recalls (shard, chain, event_id, idx) VALUES (0, '01/06901234567892', x'aa', 3)")
+        assert check(told, signer.vkey).rows == [
+            "recalls chain 01/06901234567892 event_id aa: given a row, expected none"
+        ]
+
+    def test_wrong_columns_of_entries(self, told, signer):
+        tamper(told, "UPDATE entries SET flags = 1 << 6 WHERE idx = 9")
+        assert check(told, signer.vkey).rows == ["entries idx 9: given other values of flags"]
+
+    def test_a_changed_entry_is_found_by_the_audit(self, told, signer):
+        tamper(told, "UPDATE entries SET data = substr(data, 1, 20) || x'ff' || substr(data, 22) WHERE idx = 10")
+        damage = check(told, signer.vkey)
+        assert damage.audit.findings[0].index == 10
+
+    def test_a_missing_entry_is_found_by_the_audit(self, told, signer):
+        tamper(told, "DELETE FROM entries WHERE idx = 10")
+        damage = check(told, signer.vkey)
+        assert str(damage.audit.findings[0]) == "entry 10: given no such entry, expected one [STORE_DAMAGED]"
+
