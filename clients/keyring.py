@@ -126,10 +126,6 @@ class KeyRing:
         """
         self._judge(entry)
 
-    def company_of(self, entry: VerifiedEntry) -> str:
-        """Chain key of the company that the signer of an attributed entry is or belongs to; empty for a buyer."""
-        return str(ChainKey.parse(entry.signer).company) if entry.signer else ""
-
     def _judge(self, entry: VerifiedEntry) -> Judgement:
         event, where = entry.event, f"entry {entry.index}"
         if event.kind is Kind.PARTY_REGISTRATION and entry.entry.chain_seq:
@@ -193,6 +189,11 @@ def registered_party(event: Event) -> str:
     if event.kind is Kind.GENESIS:
         return event.message.genesis.regulator
     return str(event.chain) if event.kind is Kind.PARTY_REGISTRATION else ""
+
+
+def company_of(entry: VerifiedEntry) -> str:
+    """Chain key of the company that the signer of an attributed entry is or belongs to; empty for a buyer."""
+    return str(ChainKey.parse(entry.signer).company) if entry.signer else ""
 
 
 def _take_listing_for_granted(event: Event, signer: Signer, state: State) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 from clients.answers import VerifiedParty, VerifiedSale
-from clients.verify import KeyRing, VerifiedEntry, mismatch
+from clients.verify import KeyRing, VerifiedEntry, company_of, mismatch
 from ledger.checkpoint import Checkpoint
 from ledger.event import Kind
 from ledger.keys import key_id_of
@@ -36,7 +36,7 @@ def replay_party(
     Args:
         name: its chain key.
         entries: its whole chain, verified and attributed; for the root regulator the genesis comes first.
-        ring: the ring that attributed them.
+        ring: holds what they introduced.
         checkpoint: how far to replay: later entries are left out.
 
     Raises:
@@ -48,7 +48,6 @@ def replay_party(
     for entry in entries:
         if entry.index >= checkpoint.size:
             break
-        ring.add(entry)
         body = entry.event.message
         kind = entry.event.kind
         if party is None:
@@ -126,7 +125,7 @@ def replay_sale(sale: VerifiedEntry, entries: Iterable[VerifiedEntry], checkpoin
         event_id=event_id,
         index=sale.index,
         chain=str(sale.event.chain),
-        merchant=KeyRing.company_of(sale),
+        merchant=company_of(sale),
         buyer_key_id=key_id_of(sale.event.message.sale.buyer_key),
         quantity=sale.event.message.sale.quantity,
         parcels=tuple(parcels),
@@ -159,7 +158,7 @@ def replay_listing(entry: VerifiedEntry) -> Listed:
     if entry.event.kind is not Kind.LISTING:
         raise mismatch(f"entry {entry.index}", f"a {entry.event.kind}", "a listing")
     title = entry.event.message.listing.title
-    return Listed(KeyRing.company_of(entry), str(entry.event.chain), entry.event.id, entry.index, title)
+    return Listed(company_of(entry), str(entry.event.chain), entry.event.id, entry.index, title)
 
 
 def require_listing(answer: pb.ListingRecord, listed: Listed) -> None:

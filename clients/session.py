@@ -67,13 +67,6 @@ class Session:
         self.heads = ChainHeads()
         self._ring = KeyRing(vkey.name)
 
-    @property
-    def ring(self) -> KeyRing:
-        """The keys known so far; whoever works with it holds on to it until done."""
-        if len(self._ring) > MAX_KEYS_KEPT:
-            self._ring = KeyRing(self.follower.origin)
-        return self._ring
-
     def ask(
         self, method: grpc.UnaryUnaryMultiCallable[Question, Answer], request: Question
     ) -> tuple[Answer, Checkpoint]:
@@ -132,14 +125,25 @@ class Session:
         Raises:
             BrokenProof: as `verify_entries`, `KeyRing.add` and `KeyRing.attribute` say.
         """
-        ring = self.ring
-        for entry in verify_entries(registrations, checkpoint):
-            self._complete(ring, entry)
-            ring.add(entry)
+        ring = self.ring_with(verify_entries(registrations, checkpoint))
         entries = verify_entries(proven, checkpoint)
         for entry in entries:
             self._complete(ring, entry)
         return tuple(ring.attribute(entry) for entry in entries)
+
+    def ring_with(self, introductions: Iterable[VerifiedEntry]) -> KeyRing:
+        """The keys known so far, and those that these entries introduced.
+
+        Raises:
+            BrokenProof: as `KeyRing.add` says.
+        """
+        if len(self._ring) > MAX_KEYS_KEPT:
+            self._ring = KeyRing(self.follower.origin)
+        ring = self._ring
+        for entry in introductions:
+            self._complete(ring, entry)
+            ring.add(entry)
+        return ring
 
     def _complete(self, ring: KeyRing, entry: VerifiedEntry) -> None:
         """Put into the ring what it needs to verify an entry, and what that needs, up to the genesis."""
@@ -147,9 +151,10 @@ class Session:
         while True:
             need = ring.needs(waiting[-1])
             if need is None:
-                waiting.pop()
+                complete = waiting.pop()
                 if not waiting:
                     return
+                ring.add(complete)
                 continue
             fetched += 1
             if fetched > MAX_FETCHED:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from clients.keyring import KeyRing, Need, introduced_key, registered_party
+from clients.keyring import KeyRing, Need, company_of, introduced_key, registered_party
 from clients.verified import VerifiedEntry, mismatch, within
 from ledger.checkpoint import Checkpoint
 from ledger.entry import Entry
@@ -30,6 +30,7 @@ __all__ = [
     "KeyRing",
     "Need",
     "VerifiedEntry",
+    "company_of",
     "introduced_key",
     "mismatch",
     "registered_party",

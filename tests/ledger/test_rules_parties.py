@@ -18,6 +18,7 @@ from world import (
 )
 
 from ledger.chain_key import ChainKey
+from ledger.envelope import Envelope
 from ledger.errors import Reason
 from ledger.sequence import Sequenced
 from ledger.state import Party, PartyKey
@@ -128,8 +129,10 @@ def test_who_accredits_whom_is_said():
     member = registration(city, MERCHANT_MEMBER, pb.PARTY_ROLE_MERCHANT, by=PLATFORM)
     assert told(log.refusal(member)) == (
         Reason.NOT_ACCREDITOR,
-        f"accreditor of {MERCHANT_MEMBER}: given platform {PLATFORM}, "
-        "expected its company, if a courier or a merchant, or a regulator",
+        (
+            f"accreditor of {MERCHANT_MEMBER}: given platform {PLATFORM}, "
+            "expected its company, if a courier or a merchant, or a regulator"
+        ),
     )
 
 
@@ -150,8 +153,6 @@ def test_a_member_and_a_buyer_accredit_nobody():
 def test_a_party_has_a_code_that_holds(chain):
     city, log = founded()
     raw = registration(city, NEWCOMER, pb.PARTY_ROLE_MERCHANT, "新茶行")
-    from ledger.envelope import Envelope
-
     envelope = Envelope.seal(raw.payload.replace(NEWCOMER.encode(), chain.encode()), city.key(REGULATOR))
     assert log.refusal(envelope).reason is Reason.BAD_CHAIN_KEY
 
@@ -219,8 +220,10 @@ def test_who_may_change_keys_is_said():
     body = pb.KeyAddition(public_key=signing_key("a new key").public_key.spki)
     assert told(log.refusal(city.say(COURIER, MERCHANT, body))) == (
         Reason.NOT_ACCREDITOR,
-        f"authority over {MERCHANT}: given courier {COURIER}, "
-        f"expected its accreditor {PLATFORM}, its company or a regulator",
+        (
+            f"authority over {MERCHANT}: given courier {COURIER}, "
+            f"expected its accreditor {PLATFORM}, its company or a regulator"
+        ),
     )
 
 
@@ -282,21 +285,25 @@ def test_nobody_changes_its_own_status():
     city, log = founded()
     assert told(log.refusal(suspension(city, COURIER, by=COURIER))) == (
         Reason.NOT_ACCREDITOR,
-        f"authority over {COURIER}: given courier {COURIER}, "
-        f"expected its accreditor {REGULATOR}, its company or a regulator",
+        (
+            f"authority over {COURIER}: given courier {COURIER}, "
+            f"expected its accreditor {REGULATOR}, its company or a regulator"
+        ),
     )
 
 
 def test_regulators_do_not_overrule_each_other():
     city, log = founded()
-    another = ChainKey("party/11350103003604622P")
+    another = ChainKey("party/11350103003604622E")
     log.accept(
         registration(city, DISTRICT, pb.PARTY_ROLE_REGULATOR, "鼓楼区市场监督管理局", key=DISTRICT),
         registration(city, another, pb.PARTY_ROLE_REGULATOR, "台江区市场监督管理局", key=another),
     )
     assert told(log.refusal(suspension(city, another, by=DISTRICT))) == (
         Reason.NOT_ACCREDITOR,
-        f"authority over {another}: given regulator {DISTRICT}, "
-        f"expected its accreditor {REGULATOR}, its company or a regulator",
+        (
+            f"authority over {another}: given regulator {DISTRICT}, "
+            f"expected its accreditor {REGULATOR}, its company or a regulator"
+        ),
     )
     log.accept(suspension(city, another, by=REGULATOR))

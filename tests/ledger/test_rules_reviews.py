@@ -81,8 +81,10 @@ def test_a_side_reviews_once(first, second):
     log.accept(review)
     assert told(log.refusal(city.review(sale, second, rating=1))) == (
         Reason.REVIEW_EXISTS,
-        f"review of sale {event_id(sale).hex()}: given a second review by this side, "
-        f"expected one only, which is {event_id(review).hex()}, or a follow-up to it",
+        (
+            f"review of sale {event_id(sale).hex()}: given a second review by this side, "
+            f"expected one only, which is {event_id(review).hex()}, or a follow-up to it"
+        ),
     )
 
 

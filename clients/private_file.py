@@ -1,0 +1,65 @@
+"""Files that only their owner may read, written whole or not at all, and never over another."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ledger.errors import BadInput, Reason
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file of mode 0600; when this returns, it is on the disk.
+
+    Raises:
+        BadInput: `INVALID_REQUEST` if the file exists or cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                path.unlink()
+            raise
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise file_refusal(path, "a file that exists", "a new file") from None
+    except OSError as error:
+        raise file_refusal(path, error.strerror, "a file that can be written") from error
+
+
+def move_to_new(draft: Path, path: Path) -> None:
+    """Give a file its name; a file that has this name already is left alone.
+
+    Raises:
+        BadInput: `INVALID_REQUEST` if the name is taken, or cannot be given.
+    """
+    try:
+        # A rename would replace what is there.
+        os.link(draft, path)
+        draft.unlink()
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise file_refusal(path, "a file that exists", "a new file") from None
+    except OSError as error:
+        raise file_refusal(path, error.strerror, "a file that can be written") from error
+
+
+def file_refusal(path: Path, given: str | None, expected: str) -> BadInput:
+    """A refusal of a file, to be raised."""
+    return BadInput(Reason.INVALID_REQUEST, f"file {path}", given=given or "an error", expected=expected)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the folder's own entries on the disk too; where folders cannot be opened there is no way to."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
