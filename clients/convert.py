@@ -66,7 +66,9 @@ class Refused:
             given=_shown(metadata["given"]) if "given" in metadata else None,
             expected=_shown(metadata["expected"]) if "expected" in metadata else None,
             code=_code_name(status.code),
-            subject=_shown(metadata["subject"]) if "subject" in metadata else message.partition(": given ")[0],
+            subject=_shown(metadata["subject"])
+            if "subject" in metadata
+            else message.partition(": given ")[0],
         )
 
     def error(self) -> LedgerError:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from clients.private_file import file_refusal, write_private
 from ledger.errors import BadInput, Reason
 from ledger.keys import Algorithm, PrivateKey
 
@@ -45,25 +45,7 @@ def write_key(path: Path | str, key: PrivateKey, passphrase: bytes | None) -> No
         BadInput: `INVALID_REQUEST` if the file exists or cannot be written, `BAD_KEY` if the passphrase is empty or too
             long.
     """
-    pem = key.to_pem(passphrase)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise _refused(path, "a file that exists", "a new file: a key is never written over") from None
-    except OSError as error:
-        raise _refused(path, error.strerror, "a file that can be made") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException as error:
-        # Half a key is no key, and would be in the way of the next try.
-        with suppress(OSError):
-            os.unlink(path)
-        if isinstance(error, OSError):
-            raise _refused(path, error.strerror, "a file that can be written") from error
-        raise
+    write_private(Path(path), key.to_pem(passphrase))
 
 
 def read_key(path: Path | str, passphrase_source: PassphraseSource | None = None) -> PrivateKey:
@@ -91,21 +73,17 @@ def _read_private(path: Path | str) -> bytes:
         # A pipe would keep us waiting for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
-        raise _refused(path, error.strerror, "a file that this user may read") from error
+        raise file_refusal(Path(path), error.strerror, "a file that this user may read") from error
     with os.fdopen(descriptor, "rb") as file:
         # Asked of the open file, so that nobody can put another one in its place in between.
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise _refused(path, "something else", "a regular file")
+            raise file_refusal(Path(path), "something else", "a regular file")
         if os.name == "posix" and mode & 0o077:
             given = f"mode {stat.S_IMODE(mode):04o}, which lets others read or change it"
-            raise _refused(path, given, f"mode 0600 (chmod 600 {path})")
+            raise file_refusal(Path(path), given, f"mode 0600 (chmod 600 {path})")
         pem = file.read(MAX_KEY_FILE_BYTES + 1)
     if len(pem) > MAX_KEY_FILE_BYTES:
         given, expected = f"more than {MAX_KEY_FILE_BYTES} bytes", "a PEM file"
         raise BadInput(Reason.BAD_KEY, f"private key in {path}", given=given, expected=expected)
     return pem
-
-
-def _refused(path: Path | str, given: str | None, expected: str) -> BadInput:
-    return BadInput(Reason.INVALID_REQUEST, f"key file {path}", given=given, expected=expected)

@@ -136,9 +136,7 @@ class KeyRing:
             signer = identify(event, entry.envelope.key_id, state)
             if event.kind is Kind.SALE:
                 _take_listing_for_granted(event, signer, state)
-            return judge(
-                event, signer, state, index=entry.index, recorded_at_us=entry.entry.recorded_at_us
-            )
+            return judge(event, signer, state, index=entry.index, recorded_at_us=entry.entry.recorded_at_us)
         except LedgerError as error:
             if isinstance(error, Conflict) and error.reason is Reason.RULES_VERSION:
                 raise
@@ -164,7 +162,7 @@ class KeyRing:
 
     def _require_own_sale(self, entry: VerifiedEntry, purchase: PurchaseKey) -> None:
         event, where = entry.event, f"entry {entry.index}: sale of a purchase key"
-        named = event.body.sale if event.kind in (Kind.RECEIPT, Kind.REVIEW, Kind.COMPLAINT) else purchase.sale  # type: ignore[union-attr]  # bodies of these kinds name a sale
+        named = named_sale(event) or purchase.sale
         if named != purchase.sale:
             raise mismatch(where, named.hex(), purchase.sale.hex())
         sold = self._state.get(Sold, purchase.sale)
@@ -189,6 +187,18 @@ def registered_party(event: Event) -> str:
     if event.kind is Kind.GENESIS:
         return event.message.genesis.regulator
     return str(event.chain) if event.kind is Kind.PARTY_REGISTRATION else ""
+
+
+def named_sale(event: Event) -> bytes:
+    """Event id of the sale that an event's body names; empty if it names none."""
+    message = event.message
+    sales: dict[Kind | None, bytes] = {
+        Kind.SHIPMENT: message.shipment.sale,
+        Kind.RECEIPT: message.receipt.sale,
+        Kind.REVIEW: message.review.sale,
+        Kind.COMPLAINT: message.complaint.sale,
+    }
+    return sales.get(event.kind, b"")
 
 
 def company_of(entry: VerifiedEntry) -> str:

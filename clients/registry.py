@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 from clients.answers import VerifiedParty, VerifiedSale
-from clients.verify import KeyRing, VerifiedEntry, company_of, mismatch
+from clients.verify import KeyRing, VerifiedEntry, company_of, introduced_key, mismatch
 from ledger.checkpoint import Checkpoint
 from ledger.event import Kind
 from ledger.keys import key_id_of
@@ -43,33 +44,30 @@ def replay_party(
         BrokenProof: `BAD_ENTRY` if the chain does not begin with a registration, or a change to the party was made by
             somebody who may not.
     """
-    party: Party | None = None
-    keys: dict[bytes, PartyKey] = {}
-    for entry in entries:
+    if not entries or entries[0].index >= checkpoint.size:
+        raise mismatch(f"registration of {name}", f"none in the first {checkpoint.size} entries", "one")
+    party = _registered(name, entries[0])
+    first = _introduced(name, entries[0])
+    keys = {first.key_id: first}
+    for entry in entries[1:]:
         if entry.index >= checkpoint.size:
             break
-        body = entry.event.message
-        kind = entry.event.kind
-        if party is None:
-            party = _registered(name, entry)
-        elif kind in (Kind.KEY_REVOCATION, Kind.PARTY_STATUS_CHANGE):
+        message = entry.event.message
+        if entry.event.kind is Kind.KEY_ADDITION:
+            added = _introduced(name, entry)
+            keys[added.key_id] = added
+        elif entry.event.kind is Kind.KEY_REVOCATION:
             ring.require_allowed(entry)
-        if kind is Kind.PARTY_REGISTRATION:
-            _put_key(keys, name, body.party_registration.public_key, entry)
-        elif kind is Kind.GENESIS:
-            _put_key(keys, name, body.genesis.regulator_key, entry)
-        elif kind is Kind.KEY_ADDITION:
-            _put_key(keys, name, body.key_addition.public_key, entry)
-        elif kind is Kind.KEY_REVOCATION:
-            key = keys.get(body.key_revocation.key_id)
-            if key is not None and not key.revoked_at_us:
-                keys[key.key_id] = replace(key, revoked_at_us=entry.entry.recorded_at_us)
-        elif kind is Kind.PARTY_STATUS_CHANGE:
-            change = body.party_status_change
+            key = keys.get(message.key_revocation.key_id)
+            if key is None:
+                given = f"that of key {message.key_revocation.key_id.hex()}"
+                raise mismatch(f"revocation at entry {entry.index}", given, f"of one that {name} has")
+            keys[key.key_id] = replace(key, revoked_at_us=key.revoked_at_us or entry.entry.recorded_at_us)
+        elif entry.event.kind is Kind.PARTY_STATUS_CHANGE:
+            ring.require_allowed(entry)
+            change = message.party_status_change
             until = change.licence_until or party.licence_until
             party = replace(party, status=change.status, licence_until=until)
-    if party is None:
-        raise mismatch(f"registration of {name}", f"none in the first {checkpoint.size} entries", "one")
     return VerifiedParty(party, tuple(keys.values()), entries[0], checkpoint)
 
 
@@ -82,6 +80,24 @@ def require_party(answer: pb.Party, party: Party) -> None:
     _require_fields(f"party {party.party}", answer, party, _PARTY_FIELDS)
 
 
+def require_same_registration(answer: pb.Party, party: Party) -> None:
+    """Refuse an answer that says anything else of what no event can change about a party.
+
+    Raises:
+        BrokenProof: `BAD_ENTRY`.
+    """
+    _require_fields(f"party {party.party}", answer, party, ("role", "name", "accreditor", "registered_index"))
+
+
+def require_key(answer: pb.Key, key: PartyKey) -> None:
+    """Refuse an answer that says anything else of a key than its holder's chain does.
+
+    Raises:
+        BrokenProof: `BAD_ENTRY`.
+    """
+    _require_fields(f"key {key.key_id.hex()}", answer, key, _KEY_FIELDS)
+
+
 def require_keys(answer: Iterable[pb.Key], keys: Iterable[PartyKey], name: str) -> None:
     """Refuse an answer that says anything else of a party's keys than its chain does.
 
@@ -92,10 +108,12 @@ def require_keys(answer: Iterable[pb.Key], keys: Iterable[PartyKey], name: str) 
     if given.keys() != expected.keys():
         raise mismatch(f"keys of {name}", _listed(given), f"{_listed(expected)}, by its chain")
     for key_id, key in expected.items():
-        _require_fields(f"key {key_id.hex()}", given[key_id], key, _KEY_FIELDS)
+        require_key(given[key_id], key)
 
 
-def replay_sale(sale: VerifiedEntry, entries: Iterable[VerifiedEntry], checkpoint: Checkpoint) -> VerifiedSale:
+def replay_sale(
+    sale: VerifiedEntry, entries: Iterable[VerifiedEntry], checkpoint: Checkpoint
+) -> VerifiedSale:
     """A sale and what became of it, as its trace shows it.
 
     Args:
@@ -183,8 +201,9 @@ def _registered(name: str, entry: VerifiedEntry) -> Party:
     return Party(name, body.role, body.name, active, body.licence_until, entry.signer, entry.index)
 
 
-def _put_key(keys: dict[bytes, PartyKey], name: str, spki: bytes, entry: VerifiedEntry) -> None:
-    keys[key_id_of(spki)] = PartyKey(key_id_of(spki), spki, name, entry.index, 0)
+def _introduced(name: str, entry: VerifiedEntry) -> PartyKey:
+    spki = introduced_key(entry.event)
+    return PartyKey(key_id_of(spki), spki, name, entry.index, 0)
 
 
 def _require_fields(subject: str, answer: object, expected: object, names: Iterable[str]) -> None:
@@ -194,9 +213,9 @@ def _require_fields(subject: str, answer: object, expected: object, names: Itera
             raise mismatch(f"{name} of {subject}", _text(given), f"{_text(known)}, by its entries")
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> object:
     """A value as it can be compared: repeated fields are no tuples."""
-    return value if isinstance(value, str | bytes | int) else tuple(value)  # type: ignore[call-overload]
+    return value if isinstance(value, str | bytes | int) else tuple(value)
 
 
 def _text(value: object) -> str:

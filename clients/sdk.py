@@ -23,26 +23,20 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from clients import registry
+from clients import append, lookup, proofs, read
 from clients.answers import Appended, History, Trace, VerifiedKey, VerifiedParty, VerifiedSale
 from clients.convert import Refused
-from clients.proofs import ConsistencyProof, InclusionProof, root_by_inclusion
+from clients.proofs import ConsistencyProof, InclusionProof
 from clients.session import Session
-from clients.story import Story
 from clients.trust import FileTrust, MemoryTrust, TrustStore
-from clients.verify import VerifiedEntry, broken_chain, mismatch, verify_chain, verify_receipt
+from clients.verify import VerifiedEntry
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
-from ledger.errors import BadInput, Conflict, Reason
-from ledger.event import Kind
-from ledger.keys import key_id_of
-from ledger.merkle import EMPTY_ROOT, MAX_TREE_SIZE, verify_consistency
+from ledger.errors import BadInput, Reason
 from ledger.note import ED25519, VerifierKey
 from ledger.state import Listed, Party
-from suyuan.v1 import event_pb2
 from suyuan.v1 import ledger_service_pb2 as pb
-from suyuan.v1 import registry_service_pb2 as registry_pb
 
 __all__ = [
     "Appended",
@@ -61,10 +55,259 @@ __all__ = [
     "VerifiedSale",
 ]
 
-MAX_BATCH_EVENTS = 500
-MAX_BATCH_BYTES = 2 * 1024 * 1024
-"""Events and bytes of envelopes that go into one request."""
 
-HISTORY_PAGE = 100
-LIST_PAGE = 100
-ENTRIES_PAGE = 1_000
+class LedgerClient:
+    """A connection to one ledger. Safe to share among threads.
+
+    Every method may raise, beside what it says itself:
+
+    - `BrokenProof` if the answer does not verify: never retried, never to be passed over.
+    - `ServiceFault`: `UNREACHABLE` if no answer came in time, or what the service says of itself.
+    - what the service refuses, as the family and reason that it gives; its word, like every refusal.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        vkey: VerifierKey | str,
+        *,
+        trust: TrustStore | None = None,
+        root_certificates: bytes | None = None,
+        timeout_s: float = 15.0,
+    ) -> None:
+        """Prepare a connection; it is made by the first call.
+
+        Args:
+            target: `host:port` of the service.
+            vkey: the log's verifier key, whose name is the log's origin; from a source other than the service.
+            trust: remembers the newest checkpoint; by default as long as this client lives.
+            root_certificates: PEM certificates that the service's certificate has to lead to; without them the
+                connection is not encrypted. What is believed does not depend on it, only who can read along.
+            timeout_s: seconds that each call to the service may take; a method may need several calls.
+
+        Raises:
+            BadInput: `BAD_KEY` or `UNSUPPORTED_ALGORITHM` if the key is none that a log signs with.
+        """
+        key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
+        if key.key_type != ED25519:
+            given, expected = f"type 0x{key.key_type:02x}", f"0x{ED25519:02x} (Ed25519)"
+            raise BadInput(Reason.UNSUPPORTED_ALGORITHM, "log's key", given=given, expected=expected)
+        self._session = Session(
+            target,
+            key,
+            trust=trust or MemoryTrust(),
+            root_certificates=root_certificates,
+            timeout_s=timeout_s,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls in flight end with `ServiceFault`. Closing again does nothing."""
+        self._session.transport.close()
+
+    @property
+    def origin(self) -> str:
+        """The log's identity."""
+        return self._session.follower.origin
+
+    def append(self, envelopes: Sequence[Envelope]) -> list[Appended | Refused]:
+        """Record signed events, in order.
+
+        They go out in requests of at most 500 events and 2 MiB. If one of these fails, those before it are recorded
+        nevertheless: sending everything again is harmless and brings the first receipts again.
+
+        Returns:
+            One outcome for each event. An `Appended` is proven; a `Refused` is the service's word.
+        """
+        return append.append(self._session, envelopes)
+
+    def append_one(self, envelope: Envelope) -> Appended:
+        """Record one signed event.
+
+        Raises:
+            LedgerError: why the service refused it, as the family and reason that it gives.
+        """
+        [outcome] = self.append([envelope])
+        if isinstance(outcome, Refused):
+            raise outcome.error()
+        return outcome
+
+    def history(self, chain: ChainKey | str) -> History:
+        """A chain from its first entry on.
+
+        Proven: each entry is in the log, in this chain at its place, without a gap, and signed by its signer. The
+        service's word: the flags, and that the chain goes no further; it must reach as far as this client has seen.
+
+        Raises:
+            BadInput: `BAD_CHAIN_KEY`.
+            Conflict: `NOT_FOUND` if the service says that there is no such chain.
+        """
+        return read.history(self._session, ChainKey.parse(chain))
+
+    def trace(self, *, sale: bytes | None = None, chain: ChainKey | str | None = None) -> Trace:
+        """The story of a sale, or of a parcel, lot, serial or drug unit, in the order of the log.
+
+        Proven: each entry is in the log, signed by its signer, and part of this story; the chain asked for, and those
+        of a sale's parcels, are without a gap. The service's word: the flags, and that nothing is left out.
+
+        Args:
+            sale: event id of the sale; 32 bytes.
+            chain: chain key of the other things; give one of the two.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`, `BAD_CHAIN_KEY`.
+            Conflict: `SALE_UNKNOWN` or `NOT_FOUND` if the service says that there is no such sale or chain.
+        """
+        if chain is not None and sale is None:
+            return read.trace_chain(self._session, ChainKey.parse(chain))
+        if sale is not None and chain is None:
+            return read.trace_sale(self._session, sale)
+        raise _one_of("subject of a trace", sale, "a sale or a chain")
+
+    def entry(self, *, index: int | None = None, event_id: bytes | None = None) -> VerifiedEntry:
+        """One entry, by its place or by its event: proven to be in the log, and signed by its signer.
+
+        Args:
+            index: place in the log: 0, 1, 2, …
+            event_id: SHA-256 of the event; give one of the two.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`.
+            Conflict: `NOT_FOUND` if the service says that there is no such entry.
+        """
+        if index is not None and event_id is None:
+            return read.entry_at(self._session, index)
+        if event_id is not None and index is None:
+            return read.entry_of(self._session, event_id)
+        raise _one_of("entry", index, "an index or an event id")
+
+    def entries(self, start: int = 0, size: int | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Raw entries in the order of the log, for an audit.
+
+        This is the one method whose answers are not verified one by one: an auditor reads them to compute everything
+        again (`ledger.audit`), and wants to see what does not hold. Only the checkpoints on the way are verified.
+
+        Args:
+            start: index of the first.
+            size: size of the tree up to which to read; by default that of the newest checkpoint at the first answer.
+
+        Yields:
+            An entry's bytes, and what the tree is said to hold as its leaf hash.
+
+        Raises:
+            BadInput: `INVALID_REQUEST` if the log is not that large.
+        """
+        read.require_number("start", start)
+        read.require_number("tree size", size or 0)
+        return read.all_entries(self._session, start, size)
+
+    def checkpoint(self) -> Checkpoint:
+        """The log's newest checkpoint, asked for now and proven to continue those seen before."""
+        method = self._session.transport.ledger.GetCheckpoint
+        return self._session.ask(method, pb.GetCheckpointRequest())[1]
+
+    @property
+    def checkpoint_note(self) -> bytes:
+        """The signed note of the newest checkpoint that was seen; if none was, it is asked for."""
+        note = self._session.follower.note()
+        if note is None:
+            self.checkpoint()
+            note = self._session.follower.note()
+        return note or b""
+
+    def inclusion_proof(self, index: int, size: int = 0) -> InclusionProof:
+        """The proof that an entry is in the tree of a size, verified; that tree is proven to be the log's.
+
+        Args:
+            index: place in the log.
+            size: of the tree; 0 is that of the newest checkpoint.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`.
+            Conflict: `NOT_FOUND` if the service says that there is no such entry.
+        """
+        return proofs.inclusion_proof(self._session, index, size)
+
+    def consistency_proof(self, old_size: int, new_size: int = 0) -> ConsistencyProof:
+        """The proof that a tree of the log is the beginning of a larger one, verified; both are proven to be the log's.
+
+        Args:
+            old_size: of the smaller tree.
+            new_size: of the larger one; 0 is that of the newest checkpoint.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`.
+        """
+        return proofs.consistency_proof(self._session, old_size, new_size)
+
+    def party(self, chain: ChainKey | str) -> VerifiedParty:
+        """A party with its keys, computed again from its own chain.
+
+        Proven: whatever is said rests on entries in the log by those who may say it. The service's word: that the
+        chain goes no further, so that no key was revoked and no status changed since.
+
+        Raises:
+            BadInput: `BAD_CHAIN_KEY`.
+            Conflict: `NOT_FOUND` if the service says that there is no such party.
+        """
+        return lookup.party(self._session, ChainKey.parse(chain))
+
+    def parties(self, role: int | None = None) -> Iterator[Party]:
+        """Registered parties in the order of their chain keys, each verified like `party`.
+
+        That the list is complete is the service's word.
+
+        Args:
+            role: a value of `suyuan.v1.PartyRole`; None: all.
+        """
+        return lookup.parties(self._session, role or 0)
+
+    def key(self, key_id: bytes) -> VerifiedKey:
+        """A party's key, verified like `party`.
+
+        Args:
+            key_id: SHA-256 of the key's SubjectPublicKeyInfo; 32 bytes.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`.
+            Conflict: `NOT_FOUND` if the service says that no party has this key.
+        """
+        return lookup.key(self._session, key_id)
+
+    def listings(self, chain: ChainKey | str) -> Iterator[Listed]:
+        """Who offers a product, in the order of the merchants' chain keys; each listing is proven and signed.
+
+        That the list is complete, and that each listing is its merchant's newest, is the service's word.
+
+        Raises:
+            BadInput: `BAD_CHAIN_KEY`.
+        """
+        return lookup.listings(self._session, ChainKey.parse(chain))
+
+    def sale(self, *, event_id: bytes | None = None, buyer_key_id: bytes | None = None) -> VerifiedSale:
+        """A sale and what became of it, computed again from its trace; see `trace` for what is proven.
+
+        Args:
+            event_id: of the sale; 32 bytes.
+            buyer_key_id: SHA-256 of the purchase key's SubjectPublicKeyInfo; give one of the two.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`.
+            Conflict: `NOT_FOUND` if the service says that there is no such sale.
+        """
+        if (event_id is None) == (buyer_key_id is None):
+            raise _one_of("sale", event_id, "an event id or a purchase key's id")
+        return lookup.sale(self._session, event_id=event_id, buyer_key_id=buyer_key_id)
+
+
+def _one_of(subject: str, given: object, expected: str) -> BadInput:
+    return BadInput(
+        Reason.INVALID_REQUEST, subject, given="none" if given is None else "both", expected=f"{expected}"
+    )

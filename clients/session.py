@@ -28,6 +28,7 @@ from clients.verify import (
 )
 from ledger.checkpoint import Checkpoint
 from ledger.errors import BrokenProof, Conflict, LedgerError, Reason, ServiceFault
+from ledger.event import Kind
 from ledger.keys import key_id_of
 from ledger.note import VerifierKey
 from suyuan.v1 import ledger_service_pb2 as pb
@@ -66,6 +67,7 @@ class Session:
         self.follower = Follower(vkey, trust, self.consistency)
         self.heads = ChainHeads()
         self._ring = KeyRing(vkey.name)
+        self._genesis: VerifiedEntry | None = None
 
     def ask(
         self, method: grpc.UnaryUnaryMultiCallable[Question, Answer], request: Question
@@ -130,6 +132,20 @@ class Session:
         for entry in entries:
             self._complete(ring, entry)
         return tuple(ring.attribute(entry) for entry in entries)
+
+    def genesis(self) -> VerifiedEntry:
+        """Entry 0, attributed.
+
+        Raises:
+            BrokenProof: as `attribute`.
+        """
+        if self._genesis is None:
+            answer, checkpoint = self.ask(self.transport.ledger.GetEntry, pb.GetEntryRequest(index=0))
+            [entry] = self.attribute([answer.entry], checkpoint)
+            if entry.event.kind is not Kind.GENESIS:
+                raise mismatch("entry 0", f"entry {entry.index}, a {entry.event.kind}", "the genesis")
+            self._genesis = entry
+        return self._genesis
 
     def ring_with(self, introductions: Iterable[VerifiedEntry]) -> KeyRing:
         """The keys known so far, and those that these entries introduced.
@@ -196,10 +212,14 @@ class Session:
             if error.reason is not Reason.NOT_FOUND:
                 raise
         raise mismatch(
-            f"introduction of key {key_id.hex()}", "none: the service knows no such key", "an entry of the log"
+            f"introduction of key {key_id.hex()}",
+            "none: the service knows no such key",
+            "an entry of the log",
         )
 
 
 def _not_introducing(subject: str, entry: VerifiedEntry) -> BrokenProof:
-    given = f"entry {entry.index}, a {entry.event.kind or 'kind unknown to this version'} on {entry.event.chain}"
+    given = (
+        f"entry {entry.index}, a {entry.event.kind or 'kind unknown to this version'} on {entry.event.chain}"
+    )
     return mismatch(subject, given, "the entry that introduced it")

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from clients.verify import VerifiedEntry, mismatch, verify_chain
+from clients.verify import VerifiedEntry, mismatch, named_sale, verify_chain
 from ledger.chain_key import ChainKey
 from ledger.event import Event, Kind
 
-_OF_A_SALE = frozenset({Kind.SHIPMENT, Kind.RECEIPT, Kind.REVIEW, Kind.COMPLAINT})
 _OFFERS = frozenset({Kind.LISTING, Kind.RECALL, None})
 
 
@@ -78,7 +77,9 @@ class Story:
             verify_chain(its_entries, chain)
         for sale in self.sales:
             if sale not in self.told:
-                raise mismatch(f"entry of sale {sale.hex()} in the trace", "none", "the entry that recorded it")
+                raise mismatch(
+                    f"entry of sale {sale.hex()} in the trace", "none", "the entry that recorded it"
+                )
         return chains
 
     def _holds(self, event: Event) -> bool:
@@ -95,11 +96,15 @@ class Story:
             return message.complaint_resolution.complaint in self.told
         if event.kind is Kind.CORRECTION:
             return message.correction.event in self.told
-        return event.kind in _OF_A_SALE and event.body.sale in self.sales  # type: ignore[union-attr]  # these name one
+        return named_sale(event) in self.sales
 
     def _add_offers(self, entries: Sequence[VerifiedEntry]) -> None:
         for entry in entries:
-            if entry.event.kind is Kind.SALE and entry.event.id in self.sales and entry.event.chain.is_product:
+            if (
+                entry.event.kind is Kind.SALE
+                and entry.event.id in self.sales
+                and entry.event.chain.is_product
+            ):
                 self.offers |= {str(entry.event.chain), str(entry.event.chain.product_chain)}
 
 

@@ -68,7 +68,10 @@ class Transport:
             if not self._closed:
                 raise
             raise ServiceFault(
-                Reason.UNREACHABLE, f"service at {self._target}", given="a closed client", expected="an open one"
+                Reason.UNREACHABLE,
+                f"service at {self._target}",
+                given="a closed client",
+                expected="an open one",
             ) from None
 
     def close(self) -> None:

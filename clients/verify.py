@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from clients.keyring import KeyRing, Need, company_of, introduced_key, registered_party
+from clients.keyring import KeyRing, Need, company_of, introduced_key, named_sale, registered_party
 from clients.verified import VerifiedEntry, mismatch, within
 from ledger.checkpoint import Checkpoint
 from ledger.entry import Entry
@@ -33,6 +33,7 @@ __all__ = [
     "company_of",
     "introduced_key",
     "mismatch",
+    "named_sale",
     "registered_party",
     "verify_chain",
     "verify_entries",

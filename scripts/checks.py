@@ -96,7 +96,7 @@ def sizes() -> list[str]:
 
 
 CHECKS: dict[str, tuple[str, Callable[[], list[str]]]] = {
-    "format": ("ruff format", lambda: tool("ruff", "format", "--check", "--quiet", "--diff", *SOURCES)),
+    "format": ("ruff format", lambda: tool("ruff", "format", "--check", *SOURCES)),
     "lint": ("ruff check", lambda: tool("ruff", "check", "--quiet", "--output-format=concise", *SOURCES)),
     "types": ("mypy --strict", types),
     "imports": ("the import contracts", lambda: tool("lint-imports", "--no-logo")),

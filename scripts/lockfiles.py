@@ -56,8 +56,8 @@ def faults(folder: Path, project: dict[str, Any]) -> list[str]:
         expected = header(lock, project)
         if not text.startswith(expected):
             found.append(f"requirements/{lock} is out of step with pyproject.toml: run scripts/lock")
-        lines = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("# "))
-        pins[lock] = [pin for pin in re.split(r"(?<!\\)\n", lines) if pin]
+        body = re.sub(r"\A(# .*\n){2}", "", text)
+        pins[lock] = [pin for pin in re.split(r"(?<!\\)\n", body) if pin]
         found += [
             f"requirements/{lock}: given {pin.splitlines()[0]!r}, expected name==version and its hashes"
             for pin in pins[lock]

@@ -34,6 +34,7 @@ SETTINGS: Final = (
     "passphrase_file",
     "party",
     "place",
+    "gln",
     "carrier",
     "format",
     "timeout",

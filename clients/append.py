@@ -1,0 +1,72 @@
+"""Appending events, and verifying every receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from clients.answers import Appended
+from clients.convert import Refused
+from clients.session import Session
+from clients.verify import mismatch, verify_receipt
+from ledger.checkpoint import Checkpoint
+from ledger.envelope import Envelope
+from suyuan.v1 import ledger_service_pb2 as pb
+
+MAX_BATCH_EVENTS = 500
+"""Events in one request."""
+
+MAX_BATCH_BYTES = 2 * 1024 * 1024
+"""Bytes of envelopes in one request."""
+
+
+def append(session: Session, envelopes: Sequence[Envelope]) -> list[Appended | Refused]:
+    """As `LedgerClient.append`."""
+    return [outcome for batch in _batches(envelopes) for outcome in _append(session, batch)]
+
+
+def _append(session: Session, envelopes: Sequence[Envelope]) -> list[Appended | Refused]:
+    request = pb.AppendEventsRequest(envelopes=[envelope.raw for envelope in envelopes])
+    answer, checkpoint = session.ask(session.transport.ledger.AppendEvents, request)
+    if len(answer.results) != len(envelopes):
+        raise mismatch("results of an append", len(answer.results), f"{len(envelopes)}, one for each event")
+    return [
+        _outcome(session, envelope, result, checkpoint)
+        for envelope, result in zip(envelopes, answer.results, strict=True)
+    ]
+
+
+def _outcome(
+    session: Session, envelope: Envelope, result: pb.AppendResult, checkpoint: Checkpoint
+) -> Appended | Refused:
+    match result.WhichOneof("outcome"):
+        case "receipt":
+            receipt = result.receipt
+            entry = verify_receipt(envelope, receipt, checkpoint)
+            session.heads.note([entry])
+            return Appended(
+                index=entry.index,
+                chain_seq=entry.entry.chain_seq,
+                recorded_at_us=entry.entry.recorded_at_us,
+                entry_hash=entry.hash,
+                event_id=entry.event.id,
+                flags=entry.flags,
+                already_recorded=receipt.already_recorded,
+                checkpoint=checkpoint,
+            )
+        case "refusal":
+            return Refused.of(result.refusal)
+        case _:
+            raise mismatch("result of an append", "neither a receipt nor a refusal", "one of them")
+
+
+def _batches(envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
+    batch: list[Envelope] = []
+    room = MAX_BATCH_BYTES
+    for envelope in envelopes:
+        if batch and (len(batch) == MAX_BATCH_EVENTS or len(envelope.raw) > room):
+            yield batch
+            batch, room = [], MAX_BATCH_BYTES
+        batch.append(envelope)
+        room -= len(envelope.raw)
+    if batch:
+        yield batch

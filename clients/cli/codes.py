@@ -1,0 +1,200 @@
+"""What a user names on the command line: barcodes, parties, events, keys, times.
+
+A BARCODE is digits, a GS1 string, a Digital Link, a chain key or a picture file. What a picture says is always shown
+before anything is done with it: a check digit that holds does not prove that it was read right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from clients.cli.output import note, shown
+from ledger.barcode import ACCEPTED, read_barcode
+from ledger.chain_key import ChainKey, ChainKind
+from ledger.errors import BadInput, Reason
+from ledger.identifiers import printable
+
+_PICTURE: Final = re.compile(r".*\.(?:png|jpe?g|webp|bmp|gif|tiff?)", re.IGNORECASE | re.DOTALL)
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+Wanted: TypeAlias = Callable[[ChainKey], bool]
+"""Whether a chain is of the kind that a command is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a BARCODE names."""
+
+    source: str
+    """As it was given."""
+    chain: ChainKey
+    from_picture: bool = False
+
+
+def any_chain(chain: ChainKey) -> bool:  # noqa: ARG001 - one of the answers to what is wanted
+    """Everything is wanted."""
+    return True
+
+
+def is_product(chain: ChainKey) -> bool:
+    """Goods are wanted."""
+    return chain.is_product
+
+
+def is_parcel(chain: ChainKey) -> bool:
+    """Parcels are wanted."""
+    return chain.is_parcel
+
+
+_NAMES: Final = {any_chain: "an identifier", is_product: "a product", is_parcel: "a parcel"}
+
+
+def read_subject(text: str, wanted: Wanted = any_chain, *, carrier: str | None = None) -> Subject:
+    """What a BARCODE argument names.
+
+    Args:
+        text: as the user typed it.
+        wanted: what the command is about.
+        carrier: whose waybills plain numbers are.
+
+    Raises:
+        BadInput: `BAD_IDENTIFIER` if it names nothing, or nothing that is wanted; `AMBIGUOUS_CODE` if it may name
+            several things; `INVALID_REQUEST` if it is a picture that cannot be read.
+    """
+    path = Path(text)
+    if _PICTURE.fullmatch(text) and _is_file(path):
+        return _from_picture(path, wanted, carrier)
+    try:
+        chain = _chain_of(text, carrier)
+    except BadInput:
+        if _is_file(path):
+            return _from_picture(path, wanted, carrier)
+        if _PICTURE.fullmatch(text):
+            raise BadInput(
+                Reason.INVALID_REQUEST, "barcode", given=f"no such file {printable(text)}", expected=ACCEPTED
+            ) from None
+        raise
+    if not wanted(chain):
+        raise _unwanted(text, [chain], wanted)
+    return Subject(text, chain)
+
+
+def read_subjects(texts: Iterable[str], wanted: Wanted, *, carrier: str | None = None) -> list[Subject]:
+    """What several BARCODE arguments name, each once.
+
+    Raises:
+        BadInput: as `read_subject`.
+    """
+    by_chain: dict[ChainKey, Subject] = {}
+    for text in texts:
+        subject = read_subject(text, wanted, carrier=carrier)
+        if subject.chain in by_chain:
+            note(f"{shown(text)}: {subject.chain} again, which counts once")
+        by_chain.setdefault(subject.chain, subject)
+    return list(by_chain.values())
+
+
+def parse_party(text: str) -> ChainKey:
+    """A party: `party/<USCC>[/<member>]`, or the same without `party/`.
+
+    Raises:
+        BadInput: `BAD_CHAIN_KEY`.
+    """
+    chain = ChainKey.parse(text if text.startswith("party/") else f"party/{text}")
+    if chain.kind not in (ChainKind.PARTY, ChainKind.MEMBER):
+        raise _bad("party", text, "party/<USCC> or party/<USCC>/<member>")
+    return chain
+
+
+def parse_hash(what: str, text: str) -> bytes:
+    """An event id, or the id of a key.
+
+    Raises:
+        BadInput: `BAD_IDENTIFIER` if it is not 64 lower-case hexadecimal digits.
+    """
+    if not _HASH.fullmatch(text):
+        raise _bad(what, text, "64 lower-case hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def parse_time(text: str | None) -> datetime:
+    """A time with an offset from UTC; without text it is now, with the local offset.
+
+    Raises:
+        BadInput: `INVALID_REQUEST`.
+    """
+    if text is None:
+        return datetime.now().astimezone()
+    expected = "a time with its offset, such as 2026-05-04T09:30:00+08:00"
+    try:
+        if not _TIME.fullmatch(text):
+            raise ValueError  # noqa: TRY301 - one message for both
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(Reason.INVALID_REQUEST, "--at", given=printable(text), expected=expected) from None
+
+
+def _chain_of(text: str, carrier: str | None) -> ChainKey:
+    """The chain that a typed text names; a courier's plain number only where nothing else is spelled out."""
+    if carrier is not None and re.fullmatch(r"[0-9A-Za-z-]+", text):
+        return read_barcode(text, carrier=carrier).chain
+    return read_barcode(text, year=datetime.now().astimezone().year).chain
+
+
+def _from_picture(path: Path, wanted: Wanted, carrier: str | None) -> Subject:
+    from scanner.decode import decode_image  # noqa: PLC0415 - readers take long to load, and few calls need them
+    from scanner.identify import identify  # noqa: PLC0415 - as above
+
+    symbols = decode_image(path)
+    findings = [identify(symbol) for symbol in symbols]
+    if carrier is not None:
+        # A number that a label's maker did not mark as anything else may be the courier's.
+        findings = [
+            finding if finding.chain else identify(finding.symbol, carrier=carrier) for finding in findings
+        ]
+    chains: list[ChainKey] = []
+    for finding in findings:
+        readers = " and ".join(finding.symbol.readers)
+        meaning = finding.chain or "no identifier that is known"
+        note(
+            f"{shown(str(path))}: {readers} read {finding.symbol.symbology} {shown(finding.symbol.text)}: {meaning}"
+        )
+        if finding.chain is not None and finding.chain not in chains:
+            chains.append(finding.chain)
+    fitting = [chain for chain in chains if wanted(chain)]
+    if len(fitting) > 1:
+        expected = f"one; name it: {', '.join(fitting)}"
+        raise BadInput(
+            Reason.AMBIGUOUS_CODE, f"picture {path}", given=f"{len(fitting)} identifiers", expected=expected
+        )
+    if not fitting:
+        ambiguous = [finding.refusal for finding in findings if finding.refusal is not None]
+        for refusal in ambiguous:
+            if refusal.reason is Reason.AMBIGUOUS_CODE:
+                raise refusal
+        raise _unwanted(f"picture {path}", chains, wanted)
+    return Subject(str(path), fitting[0], from_picture=True)
+
+
+def _unwanted(text: str, chains: list[ChainKey], wanted: Wanted) -> BadInput:
+    given = ", ".join(chains) or "no identifier"
+    return BadInput(Reason.BAD_IDENTIFIER, printable(text), given=given, expected=_NAMES[wanted])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _bad(what: str, text: str, expected: str) -> BadInput:
+    return BadInput(Reason.BAD_IDENTIFIER, what, given=printable(text), expected=expected)

@@ -1,0 +1,146 @@
+"""A service that lies: it stands between a client and a real service, and alters the answers on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from google.protobuf.message import Message
+from grpc_status import rpc_status
+
+from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.frontier import Frontier
+from ledger.merkle import consistency_proof, inclusion_proof
+from ledger.note import NoteSigner
+from suyuan.v1 import ledger_service_pb2, registry_service_pb2
+from suyuan.v1 import ledger_service_pb2 as pb
+from world import ORIGIN, Log, signing_key
+
+Lie = Callable[[Any, Any], Any]
+"""Takes a request and the true answer, and returns what to answer instead; it may alter the answer itself."""
+
+_METHODS = {
+    f"/{service.full_name}/{method.name}": method
+    for module in (ledger_service_pb2, registry_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+
+
+@dataclass
+class LyingService(grpc.GenericRpcHandler):
+    """Passes every call on to the real service, and lies where it was told to."""
+
+    real: grpc.Channel
+    lies: dict[str, Lie] = field(default_factory=dict)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+    """Names of the methods that were called, with their requests."""
+    target: str = ""
+
+    def tell(self, method: str, lie: Lie) -> None:
+        """Alter the answers of a method from now on."""
+        self.lies[method] = lie
+
+    def calls(self, method: str) -> list[Any]:
+        """The requests that came for a method."""
+        return [request for name, request in self.asked if name == method]
+
+    def service(self, handler_call_details):
+        """The handler of any method of both services."""
+        path = handler_call_details.method
+        method = _METHODS[path]
+        question, answer = (_message(kind) for kind in (method.input_type, method.output_type))
+        true = self.real.unary_unary(
+            path, request_serializer=question.SerializeToString, response_deserializer=answer.FromString
+        )
+
+        def handle(request, context):
+            self.asked.append((method.name, request))
+            try:
+                told = true(request, timeout=30)
+            except grpc.RpcError as error:
+                if method.name not in self.lies:
+                    context.abort_with_status(rpc_status.to_status(rpc_status.from_call(error)))
+                told = answer()
+            lie = self.lies.get(method.name)
+            if lie is None:
+                return told
+            altered = lie(request, told)
+            if isinstance(altered, grpc.Status):
+                context.abort_with_status(altered)
+            return told if altered is None else altered
+
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=question.FromString,
+            response_serializer=lambda told: told if isinstance(told, bytes) else told.SerializeToString(),
+        )
+
+
+@contextmanager
+def lying_service(target: str) -> Iterator[LyingService]:
+    """A liar in front of the service at this target."""
+    with grpc.insecure_channel(target) as real, ThreadPoolExecutor(8) as workers:
+        liar = LyingService(real)
+        server = grpc.server(
+            workers, handlers=[liar], options=[("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
+        )
+        liar.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        try:
+            yield liar
+        finally:
+            server.stop(None).wait()
+
+
+def log_signer(log_key: Path, origin: str = ORIGIN) -> NoteSigner:
+    """What a service signs its checkpoints with: in the hands of a liar, whatever it likes."""
+    return NoteSigner(origin, load_pem_private_key(log_key.read_bytes(), None))
+
+
+CITY_SIGNER = NoteSigner(ORIGIN, signing_key("the log of the city")._key)
+"""Signs for logs in memory."""
+
+
+def head_of(log: Log, size: int | None = None) -> Checkpoint:
+    """The checkpoint of a log, or of its beginning."""
+    hashes = [entry.hash for entry in log.entries[:size]]
+    return Checkpoint(ORIGIN, len(hashes), Frontier().extend(hashes).root())
+
+
+def node_of(log: Log) -> Callable[[int, int], bytes]:
+    """The node store of a log in memory."""
+    nodes: dict[tuple[int, int], bytes] = {}
+    Frontier().extend([entry.hash for entry in log.entries], nodes)
+    return lambda level, index: nodes[level, index]
+
+
+def prove(log: Log, index: int, size: int | None = None) -> pb.ProvenEntry:
+    """An entry of a log with its proof, as a service sends it."""
+    size = size or len(log.entries)
+    entry = log.entries[index]
+    flags = entry.recorded.flags if entry.recorded else ()
+    return pb.ProvenEntry(
+        index=index, entry=entry.data, inclusion_proof=inclusion_proof(index, size, node_of(log)), flags=flags
+    )
+
+
+def prove_growth(log: Log, old: int, new: int | None = None) -> list[bytes]:
+    """The consistency proof between two sizes of a log."""
+    return consistency_proof(old, new or len(log.entries), node_of(log))
+
+
+def signed(checkpoint: Checkpoint, signer: NoteSigner = CITY_SIGNER, proof: list[bytes] | None = None):
+    """A checkpoint as a service sends it."""
+    return pb.ProvenCheckpoint(note=sign_checkpoint(checkpoint, signer), consistency_proof=proof or [])
+
+
+def _message(descriptor: Any) -> type[Message]:
+    module = ledger_service_pb2 if descriptor.name in ledger_service_pb2.DESCRIPTOR.message_types_by_name else registry_service_pb2
+    return getattr(module, descriptor.name)
