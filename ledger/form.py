@@ -54,7 +54,14 @@ _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*
 # The characters of RFC 3986 and no others, so that a URI can be shown as it is.
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_ORIGIN = re.compile(r"[^\s+]+")
+# A fixed list, since Unicode's own categories grow from version to version: controls, invisible and direction-changing
+# characters, blanks other than U+0020 and U+3000, surrogates, private use, noncharacters (docs/format.md §4).
+_NOT_IN_TEXT = re.compile(
+    r"[\x00-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    r"\ud800-\uf8ff\ufeff\ufff0-\uffff\U000e0000-\U0010ffff]"
+)
+_ORIGIN = re.compile(r"[^ \u3000+]+")
+
 
 
 def malformed(subject: str, given: object, expected: object) -> BadInput:

@@ -25,6 +25,7 @@ _ENUMS: Final[dict[type[StrEnum], EnumDescriptor]] = {
     words.Remedy: event_pb2.Remedy.DESCRIPTOR,
     words.Stance: event_pb2.ReplyStance.DESCRIPTOR,
     words.Outcome: event_pb2.ComplaintOutcome.DESCRIPTOR,
+    words.RecallReason: event_pb2.RecallReason.DESCRIPTOR,
 }
 """Which enum of the protocol each set of words stands for."""
 

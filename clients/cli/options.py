@@ -167,3 +167,13 @@ BarcodeArgument = Annotated[
     ),
 ]
 SaleArgument = Annotated[str, typer.Argument(metavar="SALE", help="Event id of the sale, 64 hexadecimal digits.")]
+ParcelsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="BARCODE",
+        help="Parcels: waybill numbers, also as zto:75312345678901, SSCCs, or picture files.",
+    ),
+]
+WeightOption = Annotated[
+    int, typer.Option("--weight", min=0, metavar="GRAMS", help="Weight measured at this step.")
+]

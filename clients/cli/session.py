@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,7 +39,7 @@ from clients.cli.options import (
 )
 from clients.cli.output import Format, Output
 from clients.cli.settings import DEFAULT_SERVER, Settings, default_key_path
-from clients.events import Circumstances, evidence_of, write_event
+from clients.events import Circumstances, Commitment, evidence_of, write_event
 from clients.keyfile import read_key
 from clients.purchase_token import PREFIX, PurchaseToken
 from clients.texts import TextFolder
@@ -133,7 +134,7 @@ class Session:
 
 
 @dataclass
-class Speaking(Session):
+class Speaking(Session, ABC):
     """A session in which something is said."""
 
     at: str | None = None
@@ -151,9 +152,23 @@ class Speaking(Session):
         )
 
     @property
+    @abstractmethod
     def signer(self) -> PrivateKey:
         """The key that signs."""
-        raise NotImplementedError
+
+    def require_place(self) -> None:
+        """Refuse to go on where nobody said where it happened.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`.
+        """
+        if not self.place:
+            raise BadInput(
+                Reason.INVALID_REQUEST,
+                "place",
+                given="none",
+                expected="where it happened: --place, $SUYUAN_PLACE or `place` in the configuration file",
+            )
 
     def event(self, chain: ChainKey, body: Body) -> Event:
         """A new event under these circumstances."""
@@ -352,6 +367,16 @@ def read_text(text: str | None, path: Path | None) -> str | None:
         raise BadInput(
             Reason.INVALID_REQUEST, f"text {path}", given="other bytes", expected="UTF-8"
         ) from None
+
+
+def commitment_to(text: str | None, path: Path | None) -> Commitment | None:
+    """A commitment to the words that a user gives as `--text` or `--text-file`; None if there are none.
+
+    Raises:
+        BadInput: as `read_text` and `Commitment.to`.
+    """
+    words = read_text(text, path)
+    return None if words is None else Commitment.to(words)
 
 
 def first_line(path: Path) -> bytes:

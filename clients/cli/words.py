@@ -116,3 +116,13 @@ class KeyKind(StrEnum):
 
     ED25519 = "ed25519"
     P256 = "p256"
+
+
+class RecallReason(StrEnum):
+    """`suyuan.v1.RecallReason`."""
+
+    SAFETY = "safety"
+    CONTAMINATION = "contamination"
+    MISLABELLED = "mislabelled"
+    COUNTERFEIT = "counterfeit"
+    DEFECT = "defect"
