@@ -50,9 +50,10 @@ class ChainHeads:
         with self._lock:
             for entry in entries:
                 chain = str(entry.event.chain)
-                head = self._heads.pop(chain, None)
+                head = self._heads.get(chain)
                 if head is not None:
                     _require_fit(chain, head, entry)
+                    del self._heads[chain]  # to be put back as the last one seen
                 if head is None or entry.entry.chain_seq > head.chain_seq:
                     head = Seen(entry.index, entry.entry.chain_seq, entry.hash)
                 self._heads[chain] = head

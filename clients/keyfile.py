@@ -15,7 +15,7 @@ from typing import TypeAlias
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from clients.private_file import file_refusal, write_private
+from clients.new_file import file_refusal, write_private
 from ledger.errors import BadInput, Reason
 from ledger.keys import Algorithm, PrivateKey
 
@@ -74,7 +74,7 @@ def _read_private(path: Path | str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise file_refusal(Path(path), error.strerror, "a file that this user may read") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         # Asked of the open file, so that nobody can put another one in its place in between.
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
@@ -82,7 +82,10 @@ def _read_private(path: Path | str) -> bytes:
         if os.name == "posix" and mode & 0o077:
             given = f"mode {stat.S_IMODE(mode):04o}, which lets others read or change it"
             raise file_refusal(Path(path), given, f"mode 0600 (chmod 600 {path})")
-        pem = file.read(MAX_KEY_FILE_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            pem = file.read(MAX_KEY_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(pem) > MAX_KEY_FILE_BYTES:
         given, expected = f"more than {MAX_KEY_FILE_BYTES} bytes", "a PEM file"
         raise BadInput(Reason.BAD_KEY, f"private key in {path}", given=given, expected=expected)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clients.private_file import file_refusal, move_to_new, write_private
+from clients.new_file import file_refusal, move_to_new, write_private
 from clients.purchase_token import PurchaseToken
 from ledger.envelope import Envelope
 from ledger.errors import BadInput

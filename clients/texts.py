@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.events import Commitment
-from clients.private_file import file_refusal, write_private
+from clients.new_file import file_refusal, write_private
 from ledger.event import Event
 
 

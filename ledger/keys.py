@@ -33,7 +33,6 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
-    load_der_public_key,
     load_pem_private_key,
 )
 
@@ -46,7 +45,10 @@ SIGNATURE_BYTES = 64
 MAX_PASSPHRASE_BYTES = 1023
 """What OpenSSL derives a key from."""
 
+# What comes before the point: DER leaves no choice (RFC 8410 §4; RFC 5480 §2.1, uncompressed). A hostile key of any
+# other kind is refused by these bytes alone, and never shown to the library.
 _ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
+_P256_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 _FIELD_PRIME = 2**255 - 19
 # y-coordinates of the eight points of small order (RFC 8032 §5.1: order 1, 2, 4 and 8); the sign of x does not matter.
 _SMALL_ORDER_Y = frozenset(
@@ -96,28 +98,19 @@ class PublicKey:
         Raises:
             BadInput: `BAD_KEY` if it is not the one encoding of a usable Ed25519 or P-256 key.
         """
-        expected = "DER SubjectPublicKeyInfo of an Ed25519 or P-256 key"
+        key: Ed25519PublicKey | EllipticCurvePublicKey
         try:
-            key = load_der_public_key(spki)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise BadInput(Reason.BAD_KEY, "public key", given=_preview(spki), expected=expected) from None
-        given = type(key).__name__
-        if isinstance(key, Ed25519PublicKey):
-            _refuse_weak(spki)
-            algorithm = Algorithm.ED25519
-        elif isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
-            algorithm = Algorithm.ECDSA_P256_SHA256
-        else:
-            if isinstance(key, EllipticCurvePublicKey):
-                given = f"a key on the curve {key.curve.name}"
-            raise BadInput(Reason.BAD_KEY, "public key", given=given, expected=expected)
-        if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != spki:
-            raise BadInput(
-                Reason.BAD_KEY,
-                "public key",
-                given="another encoding",
-                expected="the uncompressed DER encoding",
-            )
+            if spki.startswith(_ED25519_PREFIX):
+                algorithm, point = Algorithm.ED25519, spki[len(_ED25519_PREFIX) :]
+                key = Ed25519PublicKey.from_public_bytes(point)
+                _refuse_weak(point)
+            elif spki.startswith(_P256_PREFIX):
+                algorithm, point = Algorithm.ECDSA_P256_SHA256, spki[len(_P256_PREFIX) :]
+                key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), b"\x04" + point)
+            else:
+                raise _no_key(spki)
+        except ValueError:
+            raise _no_key(spki) from None
         return cls(spki, key_id_of(spki), algorithm, key)
 
     def verify(self, signature: bytes, message: bytes) -> None:
@@ -170,6 +163,9 @@ class PrivateKey:
         Raises:
             BadInput: `BAD_KEY` if it is on a curve other than P-256.
         """
+        if isinstance(key, EllipticCurvePrivateKey) and not isinstance(key.curve, SECP256R1):
+            given = f"a key on the curve {key.curve.name}"
+            raise BadInput(Reason.BAD_KEY, "private key", given=given, expected="Ed25519 or P-256")
         spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return cls(PublicKey.parse(spki), key)
 
@@ -224,9 +220,9 @@ class PrivateKey:
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
-def _refuse_weak(spki: bytes) -> None:
+def _refuse_weak(point: bytes) -> None:
     """Refuse Ed25519 keys of small order and non-canonical encodings of y (RFC 8032 §5.1.3 step 1)."""
-    y = int.from_bytes(spki[len(_ED25519_PREFIX) :], "little") & (2**255 - 1)
+    y = int.from_bytes(point, "little") & (2**255 - 1)
     if y >= _FIELD_PRIME or y in _SMALL_ORDER_Y:
         raise BadInput(
             Reason.BAD_KEY,
@@ -244,6 +240,11 @@ def _check_passphrase(passphrase: bytes | None) -> None:
             given=f"{len(passphrase)} bytes",
             expected=f"1 to {MAX_PASSPHRASE_BYTES} bytes",
         )
+
+
+def _no_key(spki: bytes) -> BadInput:
+    expected = "DER SubjectPublicKeyInfo of an Ed25519 key or an uncompressed P-256 key"
+    return BadInput(Reason.BAD_KEY, "public key", given=_preview(spki), expected=expected)
 
 
 def _preview(value: bytes) -> str:

@@ -14,8 +14,6 @@ import base64
 import json
 import re
 import sys
-import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -23,7 +21,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
@@ -41,12 +39,11 @@ class Refused(Exception):
     """The bytes or what they say are not as the page has it."""
 
 
-class UnknownFormat(Refused):
-    """The genesis names a format version that is not known here (§9)."""
+class UnknownVersion(Refused):
+    """The genesis names a version of the format or the rules that is not known here (§9)."""
 
 
 def need(ok: object, otherwise: str) -> None:
-    """Refuse what is not so."""
     if not ok:
         raise Refused(otherwise)
 
@@ -59,107 +56,137 @@ def digest(data: bytes) -> bytes:
 # §1: messages and their one encoding
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A field: its type (a name, or the message it holds) and what §4 to §6 demand of its value."""
 
     name: str
     type: str | Message
-    check: Callable[[Any], object]
+    check: Callable[[Any], object] = lambda _: True
     repeated: bool = False
 
+    @property
+    def wire(self) -> int:
+        return 2 if isinstance(self.type, dict) or self.type in {"text", "bytes"} else 0
 
-@dataclass(frozen=True)
-class Message:
-    """A message's name and its fields by number."""
+    @property
+    def default(self) -> Any:
+        """What stands for a field that is left out; None for a submessage that is not set."""
+        return [] if self.repeated else None if isinstance(self.type, dict) else DEFAULTS[self.type]
 
-    name: str
-    fields: dict[int, Field]
+    def submessages(self, value: Any) -> list[Values]:
+        if not isinstance(self.type, dict) or value is None:
+            return []
+        return value if self.repeated else [value]
 
 
-UnknownFields = list[tuple[str, int, int]]  # message, number, wire type
-VARINTS = ("uint", "int64", "sint32", "bool")
-DEFAULTS = {"uint": 0, "int64": 0, "sint32": 0, "bool": 0, "text": "", "bytes": b""}
+Message = dict[int, Field]  # by ascending number
+Values = dict[str, Any]  # by field name
+
+FROM_VARINT: dict[str, Callable[[int], int]] = {
+    "uint32": lambda raw: raw % 2**32,
+    "uint64": lambda raw: raw,
+    "int64": lambda raw: raw - 2**64 if raw >> 63 else raw,
+    "sint32": lambda raw: (raw % 2**32 >> 1) ^ -(raw & 1),
+    "bool": bool,
+}
+DEFAULTS = dict.fromkeys(FROM_VARINT, 0) | {"text": "", "bytes": b""}
 
 
 def read_varint(data: bytes, pos: int) -> tuple[int, int]:
-    """The varint at pos, which must be as short as possible and fit 64 bits, and the position after it."""
-    value = shift = 0
-    while pos < len(data) and shift < 70:
-        byte = data[pos]
-        pos, value, shift = pos + 1, value | (byte & 0x7F) << shift, shift + 7
+    """The varint at pos, of at most ten bytes, and the position after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        need(pos < len(data), "a varint is cut short")
+        byte, pos = data[pos], pos + 1
+        value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            need(value >> 64 == 0 and (byte or shift == 7), "a varint is too large or longer than needed")
-            return value, pos
-    raise Refused("a varint is cut short")
+            return value % 2**64, pos
+    raise Refused("a varint is too long")
 
 
-def read_value(data: bytes, pos: int, wire: int) -> tuple[int | bytes, int]:
-    """A value of that wire type, and the position after it; only unknown fields can have types 1 and 5."""
-    if wire == 0:
-        return read_varint(data, pos)
-    need(wire in {1, 2, 5}, "a field has a wire type that is none")
-    length, pos = read_varint(data, pos) if wire == 2 else ({1: 8, 5: 4}[wire], pos)
-    need(pos + length <= len(data), "a field is cut short")
-    return data[pos : pos + length], pos + length
-
-
-def convert(item: Field, raw: Any, unknown: UnknownFields) -> Any:
-    """The value of a known field. A default had to be left out."""
-    if isinstance(item.type, Message):
-        return decode(raw, item.type, unknown)
-    need(raw or item.repeated, f"{item.name} is written although it has the default value")
-    if item.type == "text":
-        try:
-            return raw.decode()
-        except UnicodeDecodeError:
-            raise Refused(f"{item.name} is not UTF-8") from None
-    need(raw == 1 or item.type != "bool", f"{item.name} is neither false nor true")
-    if item.type == "sint32":
-        return (raw >> 1) ^ -(raw & 1)
-    return raw - (1 << 64) if item.type == "int64" and raw >> 63 else raw
-
-
-def decode(data: bytes, schema: Message, unknown: UnknownFields) -> dict[str, Any]:
-    """The values by field name, None for a submessage that is not set. Refuses all encodings but the one."""
-    values = {
-        item.name: [] if item.repeated else None if isinstance(item.type, Message) else DEFAULTS[item.type]
-        for item in schema.fields.values()
-    }
-    pos = last = 0
+def read_fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
+    """The number, wire type and value of each field; a group is one field without a value."""
+    pos, groups = 0, []
     while pos < len(data):
         tag, pos = read_varint(data, pos)
-        number, wire = tag >> 3, tag & 7
-        item = schema.fields.get(number)
-        once = item is not None and not item.repeated
-        need(last + once <= number < 1 << 29 and number, f"{schema.name} has fields out of order or twice")
-        last = number
-        raw, pos = read_value(data, pos, wire)
-        if item is None:
-            unknown.append((schema.name, number, wire))
-            continue
-        need(wire == (0 if item.type in VARINTS else 2), f"{item.name} has the wrong wire type")
-        value = convert(item, raw, unknown)
-        values[item.name] = [*values[item.name], value] if item.repeated else value
+        number, wire, raw, outside = tag >> 3, tag & 7, b"", not groups
+        need(0 < number < 2**29, "a field has a number that is none")
+        if wire == 0:
+            raw, pos = read_varint(data, pos)
+        elif wire in {1, 2, 5}:
+            length, pos = read_varint(data, pos) if wire == 2 else (8 if wire == 1 else 4, pos)
+            raw, pos = data[pos : pos + length], pos + length
+            need(pos <= len(data), "a field is cut short")
+        elif wire == 3:
+            groups.append(number)
+        else:
+            need(wire == 4 and groups and groups.pop() == number, "a field has a wire type that is none")
+        if outside:
+            yield number, wire, raw
+    need(not groups, "a group is cut short")
+
+
+def decode(data: bytes, schema: Message, unknown: list[int], old: Values | None = None) -> Values:
+    """The values as protobuf parsers read them: the last one holds, submessages are merged into `old`."""
+    values = old or {item.name: item.default for item in schema.values()}
+    for number, wire, raw in read_fields(data):
+        item = schema.get(number)
+        if item is None or wire != item.wire:
+            unknown.append(number)
+        elif item.repeated:
+            values[item.name].append(decode(raw, item.type, unknown))
+        elif isinstance(item.type, dict):
+            values[item.name] = decode(raw, item.type, unknown, values[item.name])
+        elif item.type == "text":
+            try:
+                values[item.name] = raw.decode()
+            except UnicodeDecodeError:
+                raise Refused(f"{item.name} is not UTF-8") from None
+        else:
+            values[item.name] = FROM_VARINT.get(item.type, bytes)(raw)
     return values
 
 
-def check(values: dict[str, Any], schema: Message) -> None:
+def varint(value: int) -> bytes:
+    """The shortest varint."""
+    out, value = bytearray(), value % 2**64
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def encode(values: Values, schema: Message) -> bytes:
+    """The one encoding."""
+    out = bytearray()
+    for number, item in schema.items():
+        value, tag = values[item.name], varint(number << 3 | item.wire)
+        for part in item.submessages(value):
+            raw = encode(part, item.type)
+            out += tag + varint(len(raw)) + raw
+        if isinstance(item.type, dict) or not value:
+            continue
+        if item.wire == 0:
+            out += tag + varint(value << 1 ^ value >> 31 if item.type == "sint32" else value)
+        else:
+            raw = value.encode() if item.type == "text" else value
+            out += tag + varint(len(raw)) + raw
+    return bytes(out)
+
+
+def check(values: Values, schema: Message) -> None:
     """Refuse values that are not as the tables of §4 to §6 say they must be."""
-    for item in schema.fields.values():
-        value, name = values[item.name], f"{schema.name}.{item.name}"
-        need(item.type != "text" or is_plain(value), f"{name} has characters that it must not have")
-        need(item.check(value), f"{name} is not as it must be")
-        if isinstance(item.type, Message) and value is not None:
-            for part in value if item.repeated else [value]:
-                check(part, item.type)
+    for item in schema.values():
+        need(item.check(values[item.name]), f"{item.name} is not as it must be")
+        for part in item.submessages(values[item.name]):
+            check(part, item.type)
 
 
-def read_message(data: bytes, schema: Message) -> dict[str, Any]:
+def read_message(data: bytes, schema: Message) -> Values:
     """An entry's or envelope's values: §9 allows unknown fields in events only."""
-    unknown: UnknownFields = []
+    unknown: list[int] = []
     values = decode(data, schema, unknown)
-    need(not unknown, f"the {schema.name} has an unknown field")
+    need(not unknown and encode(values, schema) == data, "an entry or envelope is not in its one encoding")
     check(values, schema)
     return values
 
@@ -174,17 +201,15 @@ D = -121665 * pow(121666, -1, P) % P
 
 
 def is_ed25519_point(encoded: bytes) -> bool:
-    """Whether this is a point of the curve, with y below 2^255-19, of an order that is not 1, 2, 4 or 8."""
-    y = int.from_bytes(encoded, "little") & ((1 << 255) - 1)
-    if y >= P or y in {0, 1, P - 1} or (D * y**4 + 2 * y**2 - 1) % P == 0:  # orders 4, 1, 2; order 8
-        return False
-    x_squared = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-    return pow(x_squared, (P - 1) // 2, P) == 1
+    """Whether y is below 2^255-19 and not that of a point of order 1, 2, 4 or 8."""
+    y = int.from_bytes(encoded, "little") % 2**255
+    of_order_8 = (D * y**4 + 2 * y**2 - 1) % P == 0  # doubled, it has y = 0, which is of order 4
+    return y < P and y not in {0, 1, P - 1} and not of_order_8
 
 
 @lru_cache(maxsize=65536)
 def load_key(spki: bytes) -> tuple[int, Any] | None:
-    """The number of the key's algorithm, and the key; None if these bytes are not a public key."""
+    """The number of a key's algorithm, and the key; None if these bytes are not a public key."""
     if len(spki) == 44 and spki.startswith(ED25519_PREFIX) and is_ed25519_point(spki[12:]):
         return ED25519, Ed25519PublicKey.from_public_bytes(spki[12:])
     if len(spki) == 91 and spki.startswith(P256_PREFIX):
@@ -214,11 +239,8 @@ def is_signed(spki: bytes, algorithm: int, signature: bytes, data: bytes) -> boo
 # §3: chain keys
 
 PLAIN = r"[A-Za-z0-9._-]"  # what stands for itself in a lot or serial
-GS1_SET_82 = re.compile(r"""[!"%&'()*+,\-./0-9:;<=>?A-Z_a-z]""")
+ESCAPED = re.compile(r"""[!"%&'()*+,/:;<=>?]""")  # the rest of GS1 character set 82
 USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"
-PRODUCT_CHAINS = {"product", "lot", "item", "medicine"}
-PARCEL_CHAINS = {"logistic unit", "waybill"}
-PARTY_CHAINS = {"party", "member"}
 
 
 def is_gs1(digits: str) -> bool:
@@ -230,18 +252,15 @@ def is_gs1(digits: str) -> bool:
 def is_batch(gtin: str, text: str) -> bool:
     """Whether a GTIN is followed by a lot or serial in its one spelling."""
     characters = re.findall(rf"%[0-9A-F]{{2}}|{PLAIN}", text)
-    if "".join(characters) != text or not 1 <= len(characters) <= 20:
-        return False
     escaped = [chr(int(c[1:], 16)) for c in characters if len(c) == 3]
-    return is_gs1(gtin) and all(GS1_SET_82.fullmatch(c) and not re.fullmatch(PLAIN, c) for c in escaped)
+    complete = "".join(characters) == text and 1 <= len(characters) <= 20
+    return is_gs1(gtin) and complete and all(map(ESCAPED.match, escaped))
 
 
 def is_waybill(carrier: str, number: str) -> bool:
     """Whether the check digit is right, if it is a UPU S10 identifier."""
-    if carrier != "upu":
-        return True
-    if not re.fullmatch(r"[A-Z]{2}[0-9]{9}[A-Z]{2}", number):
-        return False
+    if carrier != "upu" or not re.fullmatch(r"[A-Z]{2}[0-9]{9}[A-Z]{2}", number):
+        return carrier != "upu"
     rest = 11 - sum(int(c) * w for c, w in zip(number[2:10], (8, 6, 4, 2, 3, 5, 9, 7), strict=True)) % 11
     return int(number[10]) == {10: 0, 11: 5}.get(rest, rest)
 
@@ -258,10 +277,13 @@ CHAINS: list[tuple[str, str, Callable[..., bool]]] = [
     ("item", r"01/([0-9]{14})/21/(.+)", is_batch),
     ("logistic unit", r"00/([0-9]{18})", is_gs1),
     ("waybill", r"waybill/([a-z0-9][a-z0-9-]{0,15})/([A-Z0-9][A-Z0-9-]{2,30}[A-Z0-9])", is_waybill),
-    ("medicine", r"drug/8[0-9]{19}", lambda: True),
+    ("medicine pack", r"drug/8[0-9]{19}", lambda: True),
     ("party", rf"party/([{USCC}]{{18}})", is_uscc),
     ("member", rf"party/([{USCC}]{{18}})/[A-Za-z0-9][A-Za-z0-9._-]{{0,31}}", is_uscc),
 ]
+PRODUCT_CHAINS = {"product", "lot", "item", "medicine pack"}
+PARCEL_CHAINS = {"logistic unit", "waybill"}
+PARTY_CHAINS = {"party", "member"}
 
 
 @lru_cache(maxsize=65536)
@@ -286,45 +308,49 @@ def product_of(chain: str) -> str:
 
 # §4: events, §5: envelopes, §6: entries
 
+REGION, TOKEN = "[0-9]{6}|[A-Z]{2}", "[a-z0-9][a-z0-9!#$&^_.+-]*"
+URI = r"[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+"
+HIDDEN = re.compile(  # titles, names, origins and licence numbers have none of these
+    r"[\0-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ud800-\uf8ff"
+    r"\ufeff\ufff0-\uffff\U000e0000-\U0010ffff]"
+)
 
-def is_plain(text: str) -> bool:
-    """No control or format characters, no blanks at the ends."""
-    bad = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    return text == text.strip() and not any(unicodedata.category(c) in bad for c in text)
+
+def is_shown(text: str) -> bool:
+    """Whether a title, name, origin or licence number has nothing hidden and no blank at an end."""
+    return not HIDDEN.search(text) and text == text.strip(" \u3000")
 
 
 def is_date(text: str) -> bool:
-    """Empty, or a day of the calendar as YYYY-MM-DD."""
+    """Whether it is empty or a day of the calendar as YYYY-MM-DD."""
     try:
-        return text == "" or (len(text) == 10 and date.fromisoformat(text).isoformat() == text)
+        return text == "" or date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
 
 
 def is_origin(text: str) -> bool:
-    """1 to 128 bytes, no blank, no plus."""
-    return 1 <= len(text.encode()) <= 128 and not any(c == "+" or c.isspace() for c in text)
+    return is_shown(text) and not re.search("[ \u3000+]", text) and 1 <= len(text.encode()) <= 128
 
 
-def is_resolution(body: dict[str, Any] | None) -> bool:
-    """A complaint's remedy is 0 exactly when it is refused."""
+def is_resolution(body: Values | None) -> bool:
+    """Whether a complaint's remedy is 0 exactly when it is refused."""
     return body is None or (body["outcome"] == 3) == (body["remedy"] == 0)
 
 
-def matching(pattern: str) -> tuple[str, Callable[[Any], object]]:
+def matching(pattern: str, most: int = 128) -> tuple[str, Callable[[Any], object]]:
     """A text all of which matches."""
-    return "text", re.compile(pattern).fullmatch
+    return "text", lambda value: len(value) <= most and re.fullmatch(pattern, value)
 
 
-REGION, TOKEN = "[0-9]{6}|[A-Z]{2}", "[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"
 TYPES: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "uint": ("uint", lambda _: True),
-    "int64": ("int64", lambda _: True),
+    "uint32": ("uint32", lambda _: True),
+    "uint64": ("uint64", lambda _: True),
     "bool": ("bool", lambda _: True),
     "key": ("bytes", lambda value: load_key(value) is not None),
     "hash": ("bytes", lambda value: len(value) == 32),
     "hash?": ("bytes", lambda value: len(value) in {0, 32}),
-    "time": ("int64", lambda value: 1 <= value <= 253402300799999999),
+    "time": ("int64", lambda value: 1 <= value <= 253402250399999999),
     "offset": ("sint32", lambda value: -840 <= value <= 840),
     "chain": ("text", chain_kind),
     "party": ("text", lambda value: chain_kind(value) == "party"),
@@ -334,9 +360,9 @@ TYPES: dict[str, tuple[str, Callable[[Any], object]]] = {
     "date?": ("text", is_date),
     "region": matching(REGION),
     "region?": matching(f"|{REGION}"),
-    "media": matching(f"{TOKEN}/{TOKEN}"),
-    "uri?": matching(r"|(?=.{1,1024}\Z)[A-Za-z][A-Za-z0-9+.-]*:[!-~]+"),
-    "payload": ("text", lambda value: value == PAYLOAD_TYPE),
+    "media": matching(f"{TOKEN}/{TOKEN}", 127),
+    "uri?": matching(f"|{URI}", 1024),
+    "payload": matching(re.escape(PAYLOAD_TYPE)),
 }
 
 
@@ -345,66 +371,65 @@ def type_of(name: str) -> tuple[str, Callable[[Any], object]]:
     if name in TYPES:
         return TYPES[name]
     kind, least, most = re.fullmatch(r"(text|bytes|)([0-9]+)-([0-9]*)", name).groups()
-    low, high = int(least), int(most or 2**64)
-    if kind:
-        return kind, lambda value: low <= len(value if kind == "bytes" else value.encode()) <= high
-    return "uint", lambda value: low <= value <= high
+    low, high = int(least), int(most or 2**32)
+    if kind == "text":
+        return kind, lambda value: is_shown(value) and low <= len(value.encode()) <= high
+    return kind or "uint32", lambda value: low <= (len(value) if kind else value) <= high
 
 
-def message(name: str, fields: str) -> Message:
-    """A message whose fields, `name:type`, are numbered from 1."""
-    pairs = (item.split(":") for item in fields.split())
-    return Message(name, {n: Field(key, *type_of(spec)) for n, (key, spec) in enumerate(pairs, start=1)})
+def message(fields: str, **special: Field) -> Message:
+    """A message whose fields, `name:type`, are numbered from 1; those without a type are given by name."""
+    pairs = (item.partition(":") for item in fields.split())
+    items = [Field(name, *type_of(spec)) if spec else special[name] for name, _, spec in pairs]
+    return dict(enumerate(items, start=1))
 
 
 RATINGS = "product_rating:0-5 description_rating:0-5 delivery_rating:0-5"
 BODIES = {
-    16: message(
+    16: (
         "genesis",
         "origin:origin format_version:1- rules_version:1- regulator:party regulator_name:text1-200 "
         "regulator_key:key",
     ),
-    17: message("rules_adoption", "rules_version:1-"),
-    18: message(
+    17: ("rules_adoption", "rules_version:1-"),
+    18: (
         "party_registration",
         "role:1-4 name:text0-200 public_key:key licence_number:text0-64 licence_until:date?",
     ),
-    19: message("key_addition", "public_key:key"),
-    20: message("key_revocation", "key_id:hash reason:1-4"),
-    21: message("party_status_change", "status:1-2 reason:1-4 licence_until:date?"),
-    32: message("listing", "title:text1-200 category:1-8 gross_weight_g:uint origin_region:region?"),
-    33: message("sale", "buyer_key:key quantity:1- order_commitment:hash?"),
-    34: message("shipment", "stage:1-11 sale:hash? parcel:parcel? weight_g:uint"),
-    35: message("receipt", "sale:hash proxy:bool condition:1-4"),
-    36: message("review", f"sale:hash rating:1-5 {RATINGS} text_commitment:hash?"),
-    37: message("follow_up", "review:hash rating:0-5 text_commitment:hash?"),
-    38: message("complaint", "sale:hash category:1-8 remedy:1-5 text_commitment:hash?"),
-    39: message("complaint_reply", "complaint:hash stance:1-3 text_commitment:hash?"),
-    40: message("complaint_resolution", "complaint:hash outcome:1-3 remedy:0-5 text_commitment:hash?"),
-    41: message("recall", "reason:1-5 text_commitment:hash?"),
-    42: message("correction", "event:hash reason:1-5 replacement:hash?"),
+    19: ("key_addition", "public_key:key"),
+    20: ("key_revocation", "key_id:hash reason:1-4"),
+    21: ("party_status_change", "status:1-2 reason:1-4 licence_until:date?"),
+    32: ("listing", "title:text1-200 category:1-8 gross_weight_g:uint32 origin_region:region?"),
+    33: ("sale", "buyer_key:key quantity:1- order_commitment:hash?"),
+    34: ("shipment", "stage:1-11 sale:hash? parcel:parcel? weight_g:uint32"),
+    35: ("receipt", "sale:hash proxy:bool condition:1-4"),
+    36: ("review", f"sale:hash rating:1-5 {RATINGS} text_commitment:hash?"),
+    37: ("follow_up", "review:hash rating:0-5 text_commitment:hash?"),
+    38: ("complaint", "sale:hash category:1-8 remedy:1-5 text_commitment:hash?"),
+    39: ("complaint_reply", "complaint:hash stance:1-3 text_commitment:hash?"),
+    40: ("complaint_resolution", "complaint:hash outcome:1-3 remedy:0-5 text_commitment:hash?"),
+    41: ("recall", "reason:1-5 text_commitment:hash?"),
+    42: ("correction", "event:hash reason:1-5 replacement:hash?"),
 }
-EVENT = Message(
-    "event",
-    {
-        1: Field("chain", *TYPES["chain"]),
-        2: Field("occurred_at", message("occurred_at", "unix_us:time utc_offset_minutes:offset"), bool),
-        3: Field("place", message("place", "region:region gln:gln?"), lambda _: True),
-        4: Field("nonce", *type_of("bytes16-16")),
-        5: Field(
-            "evidence",
-            message("evidence", "sha256:hash media_type:media uri:uri?"),
-            lambda items: len(items) <= 32,
-            repeated=True,
-        ),
-        6: Field("seen_head", *TYPES["hash?"]),
-    }
-    | {n: Field(body.name, body, is_resolution if n == 40 else lambda _: True) for n, body in BODIES.items()},
+HEAD = message(
+    "chain:chain occurred_at place nonce:bytes16-16 evidence seen_head:hash?",
+    occurred_at=Field("occurred_at", message("unix_us:time utc_offset_minutes:offset"), bool),
+    place=Field("place", message("region:region gln:gln?")),
+    evidence=Field(
+        "evidence",
+        message("sha256:hash media_type:media uri:uri?"),
+        lambda items: len(items) <= 32,
+        repeated=True,
+    ),
 )
-SIGNATURE = message("signature", "key_id:hash algorithm:1-2 signature:bytes64-64")
-ENVELOPE = message("envelope", "payload_type:payload payload:bytes0-49152")
-ENVELOPE.fields[3] = Field("signatures", SIGNATURE, lambda items: len(items) == 1, repeated=True)
-ENTRY = message("entry", "chain_seq:uint previous:hash? recorded_at_us:int64 envelope:bytes0-65000")
+EVENT = HEAD | {number: Field(name, message(fields)) for number, (name, fields) in BODIES.items()}
+EVENT[40] = EVENT[40]._replace(check=is_resolution)
+SIGNATURE = message("key_id:hash algorithm:1-2 signature:bytes64-64")
+ENVELOPE = message(
+    "payload_type:payload payload:bytes0-49152 signatures",
+    signatures=Field("signatures", SIGNATURE, lambda items: len(items) == 1, repeated=True),
+)
+ENTRY = message("chain_seq:uint64 previous:hash? recorded_at_us:time envelope:bytes0-65000")
 
 
 @dataclass(frozen=True)
@@ -416,7 +441,6 @@ class Signer:
 
     @property
     def company(self) -> str:
-        """The company or authority that a party is or belongs to."""
         return company_of(self.party)
 
 
@@ -424,40 +448,46 @@ class Signer:
 class Event:
     """An entry taken apart, and who signed it as soon as that is known."""
 
-    entry: dict[str, Any]
-    signature: dict[str, Any]
+    entry: Values
+    signature: Values
     signed: bytes
     id: bytes
-    head: dict[str, Any]
-    number: int  # of the body; 0 if it is not known
-    unknown: UnknownFields
+    head: Values
+    number: int  # of the body; 0 if the event is unknown
     signer: Signer = field(default_factory=Signer)
 
     def __post_init__(self):
-        self.name = BODIES[self.number].name if self.number else "unknown"
-        self.body: dict[str, Any] = self.head[self.name] if self.number else {}
+        self.name = BODIES[self.number][0] if self.number else "unknown"
+        self.body: Values = self.head[self.name] if self.number else {}
         self.chain: str = self.head["chain"]
         self.chain_kind = chain_kind(self.chain)
         self.occurred: int = self.head["occurred_at"]["unix_us"]
         self.recorded: int = self.entry["recorded_at_us"]  # the page's T
 
 
-def take_apart(data: bytes) -> Event:
+def take_apart(data: bytes, index: int) -> Event:
     """An entry, its envelope and its event, each as the page says or refused."""
     need(len(data) <= 65535, "the entry is too large")
     entry = read_message(data, ENTRY)
     envelope = read_message(entry["envelope"], ENVELOPE)
     payload, unknown = envelope["payload"], []
     event = decode(payload, EVENT, unknown)
-    known = [number for number, body in BODIES.items() if event[body.name] is not None]
-    others = [u for u in unknown if u[0] == "event" and u[1] >= 16 and u[2] == 2]
-    need(len(known) == 1 or (others and not known), "the event has no body, or more than one")
-    if known == [16] and event["genesis"]["format_version"] > FORMAT_VERSION:
-        raise UnknownFormat(f"format version {event['genesis']['format_version']} is not known here: stopped")
-    check(event, EVENT)
+    numbers = [number for number, (name, _) in BODIES.items() if event[name] is not None]
+    if index == 0 and 16 in numbers:
+        known = {"format_version": FORMAT_VERSION, "rules_version": RULES_VERSION}
+        for name, value in ((name, event["genesis"][name]) for name in known):
+            if value > known[name]:
+                raise UnknownVersion(f"{name} {value} is unknown to this verifier: nothing was verified")
+    if unknown:
+        need(index, "the genesis has an unknown field")
+        check(event, HEAD)
+    else:
+        need(encode(event, EVENT) == payload, "the event is not in its one encoding")
+        need(len(numbers) == 1, "the event has no body, or more than one")
+        check(event, EVENT)
     signed = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
-    number = known[0] if known else 0
-    return Event(entry, envelope["signatures"][0], signed, digest(payload), event, number, unknown)
+    number = 0 if unknown else numbers[0]
+    return Event(entry, envelope["signatures"][0], signed, digest(payload), event, number)
 
 
 # §7: the tree and its checkpoint
@@ -472,7 +502,6 @@ def append_leaf(frontier: list[bytes], size: int, leaf: bytes) -> None:
 
 
 def root_of(frontier: list[bytes]) -> bytes:
-    """The tree's root."""
     root = frontier[-1] if frontier else digest(b"")
     for left in reversed(frontier[:-1]):
         root = digest(b"\x01" + left + root)
@@ -515,8 +544,7 @@ def read_note(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
     return text[: end + 1], [(line[1], unbase64(line[2])) for line in lines]
 
 
-@dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """The size and root that the log has signed."""
 
     size: int
@@ -530,8 +558,9 @@ def open_checkpoint(note: bytes, origin: str, vkey: str, found: list[str]) -> Ch
         text, signatures = read_note(note)
         lines = text[:-1].split("\n")  # three, and perhaps extension lines
         need(len(lines) >= 3 and all(lines), "the note is not a checkpoint")
-        need(re.fullmatch(r"0|[1-9][0-9]{0,17}", lines[1]), "the checkpoint's size is not a number")
+        need(re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]), "the checkpoint's size is not a number")
         checkpoint = Checkpoint(int(lines[1]), unbase64(lines[2]))
+        need(len(checkpoint.root) == 32, "the checkpoint's root is not a hash")
         need(lines[0] == origin, "the checkpoint is of another origin")
         key_id, key = read_vkey(vkey, origin)
         ours = [s[4:] for name, s in signatures if name == origin and s[:4] == key_id]
@@ -575,18 +604,10 @@ class Sale:
     reviewed: set[str] = field(default_factory=set)
 
 
-def civil_date(time_us: int) -> str:
-    """The date in UTC+8; a text that sorts before or after all dates if there is none."""
-    try:
-        return (date(1970, 1, 1) + timedelta(days=(time_us + 8 * HOUR) // DAY)).isoformat()
-    except OverflowError:
-        return "" if time_us < 0 else "~"
-
-
-ANY_CHAIN = PRODUCT_CHAINS | PARCEL_CHAINS | PARTY_CHAINS
-ORDERED_CHAINS = ANY_CHAIN - {"product", "lot"}
-CHAINS_OF_KIND = {16: {"ledger"}, 17: {"ledger"}} | dict.fromkeys((18, 19, 20, 21), frozenset(PARTY_CHAINS))
-CHAINS_OF_KIND |= {34: PRODUCT_CHAINS | PARCEL_CHAINS, 41: {"product", "lot"}, 42: ANY_CHAIN}
+ALL_CHAINS = PRODUCT_CHAINS | PARCEL_CHAINS | PARTY_CHAINS
+ORDERED_CHAINS = ALL_CHAINS - {"product", "lot"}
+CHAINS_OF_KIND = dict.fromkeys((16, 17), {"ledger"}) | dict.fromkeys((18, 19, 20, 21), PARTY_CHAINS)
+CHAINS_OF_KIND |= {34: PRODUCT_CHAINS | PARCEL_CHAINS, 41: {"product", "lot"}, 42: ALL_CHAINS}
 
 
 @dataclass
@@ -601,17 +622,18 @@ class Rules:
     sales: dict[bytes, Sale] = field(default_factory=dict)
     reviews: dict[bytes, tuple[bytes, str]] = field(default_factory=dict)  # sale and side
     complaints: dict[bytes, bytes] = field(default_factory=dict)  # sale
-    events: dict[bytes, tuple[str, Signer]] = field(default_factory=dict)
+    events: dict[bytes, tuple[str, Signer]] = field(default_factory=dict)  # chain and signer
 
     def judge(self, e: Event) -> None:
         """Refuse what version 1 refuses."""
-        kinds = CHAINS_OF_KIND.get(e.number, PRODUCT_CHAINS)
-        need(e.chain_kind in kinds, f"a {e.name} does not belong on this chain")
+        need(
+            e.chain_kind in CHAINS_OF_KIND.get(e.number, PRODUCT_CHAINS), f"no {e.name} belongs on this chain"
+        )
         need(e.occurred <= e.recorded + 10 * MINUTE, "it happened more than ten minutes after its record")
         if e.number == 16:
             return  # §7 says the rest
         need(not self.keys[e.signature["key_id"]].revoked, "its key is revoked")
-        holders = (e.signer.party, e.signer.company) if e.signer.party else ()
+        holders = {e.signer.party, e.signer.company} & self.parties.keys()
         need(not any(self.parties[name].suspended for name in holders), "its signer is suspended")
         getattr(self, f"_judge_{e.name}")(e)
 
@@ -620,9 +642,9 @@ class Rules:
         return self.parties[e.signer.company].role if e.signer.party else 0
 
     def _lapsed(self, party: str, e: Event) -> bool:
-        """Whether a party's licence had run out when the event was recorded."""
-        until = self.parties[party].licence_until if party else ""
-        return until != "" and until < civil_date(e.recorded)
+        """Whether a party's licence had run out on the day, in UTC+8, on which the event was recorded."""
+        today = date(1970, 1, 1) + timedelta(days=(e.recorded + 8 * HOUR) // DAY)
+        return party != "" and "" < self.parties[party].licence_until < today.isoformat()
 
     def _accreditor(self, e: Event) -> str:
         """The signer if it is a company or authority that has not lapsed; else empty."""
@@ -641,25 +663,21 @@ class Rules:
         listed = {(e.signer.company, chain) for chain in (e.chain, product_of(e.chain))} & self.listings
         return self._role(e) == MERCHANT and bool(listed)
 
-    def _side(self, e: Event, sale: bytes) -> str:
-        """Which side of the sale the signer is: buyer, merchant or neither (empty)."""
-        if e.signer.party:
-            return "merchant" if e.signer.company == self.sales[sale].merchant else ""
-        return "buyer" if e.signer.sale == sale else ""
-
-    def _sale(self, e: Event) -> tuple[bytes, str]:
-        """The sale that the event is part of, which must be on its chain; and the signer's side of it."""
-        sale = self.sale_of(e)
-        need(sale and self.sales[sale].chain == e.chain, "it names nothing of a sale on this chain")
-        return sale, self._side(e, sale)
-
     def sale_of(self, e: Event) -> bytes:
         """The sale that the event names, or whose review or complaint it names; or empty."""
-        body, events = e.body, (e.body.get("event", b""),)  # a correction names any of the three
-        sales = [ref for ref in (body.get("sale"), *events) if ref in self.sales]
-        sales += [self.reviews[ref][0] for ref in (body.get("review"), *events) if ref in self.reviews]
-        sales += [self.complaints[ref] for ref in (body.get("complaint"), *events) if ref in self.complaints]
-        return sales[0] if sales else b""
+        if "review" in e.body:
+            return self.reviews.get(e.body["review"], (b"", ""))[0]
+        if "complaint" in e.body:
+            return self.complaints.get(e.body["complaint"], b"")
+        return e.body.get("sale", b"")
+
+    def _sale(self, e: Event) -> tuple[Sale, str]:
+        """The sale that the event is part of; and the signer's side of it: buyer, merchant or none (empty)."""
+        sale = self.sales.get(self.sale_of(e))
+        need(sale and sale.chain == e.chain, "it names nothing of a sale on this chain")
+        if e.signer.party:
+            return sale, "merchant" if e.signer.company == sale.merchant else ""
+        return sale, "buyer" if e.signer.sale == self.sale_of(e) else ""
 
     def _judge_new_key(self, spki: bytes) -> None:
         need(digest(spki) not in self.keys, "the key was introduced before")
@@ -669,29 +687,30 @@ class Rules:
         need(e.body["rules_version"] == self.version + 1, "the rules version is not the next one")
 
     def _judge_party_registration(self, e: Event) -> None:
-        role, company, signer = e.body["role"], company_of(e.chain), self._role(e)
-        allowed = signer == REGULATOR
+        role, company, by = e.body["role"], company_of(e.chain), self._role(e)
         if e.chain == company:
-            allowed |= signer == PLATFORM and role == MERCHANT
+            allowed = by == REGULATOR or (by == PLATFORM and role == MERCHANT)
         else:
-            allowed |= signer in {COURIER, MERCHANT} and e.signer.party == company
             need(company in self.parties, "its company is not registered")
             need(self.parties[company].role == role, "its company has another role")
+            allowed = by == REGULATOR or (by in {COURIER, MERCHANT} and e.signer.party == company)
         need(allowed and self._accreditor(e), "its signer cannot register this party")
         need(e.chain not in self.parties, "the party is registered already")
         need((e.body["name"] != "") == (e.chain == company), "a company has a name and a member has none")
         self._judge_new_key(e.body["public_key"])
 
-    def _judge_key_addition(self, e: Event) -> None:
+    def _judge_own_key(self, e: Event) -> None:
         need(e.chain in self.parties, "the party is not registered")
         need(
             e.signer.party == e.chain or self._has_authority(e), "its signer has no authority over the party"
         )
-        if "public_key" in e.body:
-            self._judge_new_key(e.body["public_key"])
+
+    def _judge_key_addition(self, e: Event) -> None:
+        self._judge_own_key(e)
+        self._judge_new_key(e.body["public_key"])
 
     def _judge_key_revocation(self, e: Event) -> None:
-        self._judge_key_addition(e)
+        self._judge_own_key(e)
         key = self.keys.get(e.body["key_id"])
         need(key and key.holder.party == e.chain, "the key is not this party's")
 
@@ -714,34 +733,29 @@ class Rules:
             need(not (dispatched or parcel or e.body["sale"]), "a parcel is not dispatched and names nothing")
         else:
             _, side = self._sale(e)
-            need(
-                self._role(e) == COURIER or side == "merchant",
-                "its signer is no courier, nor the sale's merchant",
-            )
+            need(self._role(e) == COURIER or side == "merchant", "its signer is no courier, nor the merchant")
             need((parcel != "") == dispatched, "the parcel must be set exactly when dispatched")
 
     def _judge_receipt(self, e: Event) -> None:
         sale, side = self._sale(e)
         by_right = self._role(e) == COURIER if e.body["proxy"] else side == "buyer"
         need(by_right, "its signer is neither the buyer nor, by proxy, a courier")
-        need(not self.sales[sale].received, "the sale is received already")
+        need(not sale.received, "the sale is received already")
 
     def _judge_review(self, e: Event) -> None:
         sale, side = self._sale(e)
-        need(side and side not in self.sales[sale].reviewed, "its signer is not a side, or reviewed already")
-        need(self.sales[sale].received, "the sale is not received yet")
+        need(side and side not in sale.reviewed, "its signer is not a side of the sale, or reviewed already")
+        need(sale.received, "the sale is not received yet")
         more = [e.body[f"{name}_rating"] for name in ("product", "description", "delivery")]
         need(side == "buyer" or not any(more), "a merchant gives one rating only")
 
     def _judge_follow_up(self, e: Event) -> None:
-        need(e.body["review"] in self.reviews, "the review is not recorded")
-        need(self._sale(e) == self.reviews[e.body["review"]], "its signer did not write the review")
+        need(self._sale(e)[1] == self.reviews[e.body["review"]][1], "its signer did not write the review")
 
     def _judge_complaint(self, e: Event) -> None:
         need(self._sale(e)[1] == "buyer", "its signer is not the buyer")
 
     def _judge_complaint_reply(self, e: Event) -> None:
-        need(e.body["complaint"] in self.complaints, "the complaint is not recorded")
         allowed = self._sale(e)[1] == "merchant" or self._role(e) in {PLATFORM, REGULATOR}
         need(allowed, "its signer is neither the merchant nor a platform or regulator")
 
@@ -754,9 +768,9 @@ class Rules:
     def _judge_correction(self, e: Event) -> None:
         chain, signer = self.events.get(e.body["event"], ("", Signer()))
         need(chain == e.chain, "the corrected event is not recorded on this chain")
-        accreditor = self.parties[signer.party].registered_by if signer.party else ""
-        allowed = e.signer == signer or (accreditor and accreditor == self._accreditor(e))
-        need(allowed, "its signer neither signed the event nor accredited who did")
+        registrar = self.parties[signer.party].registered_by if signer.party else ""
+        allowed = e.signer == signer or (registrar and e.signer.party == registrar)
+        need(allowed, "its signer neither signed the event nor registered who did")
 
     def flags(self, e: Event, latest: int) -> list[str]:
         """The event's flags; `latest` is the latest occurred_at on its chain so far."""
@@ -772,19 +786,17 @@ class Rules:
         }
         return [name for name, holds in flags.items() if holds]
 
-    def learn_key(self, e: Event) -> None:
-        """Remember the key that an event introduces: all that it does under unknown rules."""
-        holder = Signer(sale=e.id) if e.number == 33 else Signer(party=e.body.get("regulator", e.chain))
-        for name in ("regulator_key", "public_key", "buyer_key"):
-            if name in e.body:
-                self.keys.setdefault(digest(e.body[name]), Key(e.body[name], holder))
-
     def establish(self, e: Event) -> None:
         """Remember what a valid event establishes."""
         body = e.body
-        self.learn_key(e)
         self.events[e.id] = e.chain, e.signer
+        for name in {"regulator_key", "public_key", "buyer_key"} & body.keys():
+            holder = Signer(sale=e.id) if e.number == 33 else Signer(party=body.get("regulator", e.chain))
+            self.keys[digest(body[name])] = Key(body[name], holder)
         match e.number:
+            case 16:
+                self.regulator = body["regulator"]
+                self.parties[self.regulator] = Party(REGULATOR, "", "")
             case 17:
                 self.version = body["rules_version"]
             case 18:
@@ -802,16 +814,11 @@ class Rules:
             case 35:
                 self.sales[body["sale"]].received = True
             case 36:
-                self.reviews[e.id] = body["sale"], self._side(e, body["sale"])
-                self.sales[body["sale"]].reviewed.add(self.reviews[e.id][1])
+                sale, side = self._sale(e)
+                sale.reviewed.add(side)
+                self.reviews[e.id] = body["sale"], side
             case 38:
                 self.complaints[e.id] = body["sale"]
-
-    def begin(self, e: Event) -> None:
-        """Remember what the genesis establishes."""
-        self.regulator, self.version = e.body["regulator"], e.body["rules_version"]
-        self.parties[self.regulator] = Party(REGULATOR, "", "")
-        self.learn_key(e)
 
 
 # §9 and §10: the verification
@@ -834,7 +841,6 @@ class Report:
     """What was found. `unknown_kinds` and `unjudged`: indexes of entries that no rules were applied to."""
 
     findings: list[tuple[int | None, str]] = field(default_factory=list)
-    size: int = 0
     root: bytes = b""
     entries: list[Judged] = field(default_factory=list)
     unknown_kinds: list[int] = field(default_factory=list)
@@ -842,21 +848,10 @@ class Report:
 
     @property
     def verified(self) -> bool:
-        """Whether nothing is wrong."""
         return not self.findings
 
-    @property
-    def kinds(self) -> dict[str, int]:
-        """How many events there are of each kind."""
-        return dict(Counter(entry.kind for entry in self.entries if entry.kind))
 
-    @property
-    def flags(self) -> list[list[str]]:
-        """The flags of each entry."""
-        return [entry.flags for entry in self.entries]
-
-
-@dataclass
+@dataclass(frozen=True)
 class Chain:
     """How far a chain has come."""
 
@@ -874,44 +869,50 @@ class Verifier:
     rules: Rules = field(default_factory=Rules)
     chains: dict[str, Chain] = field(default_factory=dict)
     seen: set[bytes] = field(default_factory=set)
-    last_recorded: int = -(2**63)
+    last_recorded: int = 0
 
     def read(self, data: bytes) -> bytes:
         """Judge the next entry and return its hash."""
         index, judged = len(self.report.entries), Judged(digest(b"\x00" + data))
         self.report.entries.append(judged)
         try:
-            self._read(take_apart(data), index, judged)
+            self._read(take_apart(data, index), index, judged)
         except Refused as refused:
             self.report.findings.append((index, str(refused)))
-            if isinstance(refused, UnknownFormat) and index == 0:
+            if isinstance(refused, UnknownVersion):
                 raise
         return judged.hash
 
     def _read(self, e: Event, index: int, judged: Judged) -> None:
         """Judge an entry that could be taken apart; its chain goes on with it even if it is refused."""
-        judged.event_id, judged.chain, judged.kind = e.id, e.chain, "unknown" if e.unknown else e.name
-        chain = self.chains.setdefault(e.chain, Chain())
-        before, new, last = Chain(**vars(chain)), e.id not in self.seen, self.last_recorded
-        chain.length, chain.head, chain.latest = chain.length + 1, judged.hash, max(chain.latest, e.occurred)
+        judged.event_id, judged.chain, judged.kind = e.id, e.chain, e.name
+        chain, is_new, last = self.chains.get(e.chain, Chain()), e.id not in self.seen, self.last_recorded
+        self.chains[e.chain] = Chain(chain.length + 1, judged.hash, max(chain.latest, e.occurred))
         self.seen.add(e.id)
-        self.last_recorded = max(last, e.recorded)
-        need(e.entry["chain_seq"] == before.length, "it does not have the next number of its chain")
-        need(e.entry["previous"] == before.head, "it does not link to the entry before it on its chain")
+        self.last_recorded = e.recorded
+        need(e.entry["chain_seq"] == chain.length, "it does not have the next number of its chain")
+        need(e.entry["previous"] == chain.head, "it does not link to the entry before it on its chain")
         need(e.recorded >= last, "it was recorded before the entry before it")
-        need(new, "the log holds this event already")
+        need(is_new, "the log holds this event already")
         need((e.number == 16) == (index == 0), "the first entry must be a genesis, and no other")
-        self._check_signature(e, index)
+        self._check_signature(e)
         judged.signer = e.signer.party
-        self._apply_rules(e, index, judged, before.latest)
+        if not e.number:
+            self.report.unknown_kinds.append(index)
+            self.rules.events[e.id] = e.chain, e.signer
+        elif self.rules.version != RULES_VERSION:
+            self.report.unjudged.append(index)
+        else:
+            self.rules.judge(e)
+            judged.flags = self.rules.flags(e, chain.latest)
+            self.rules.establish(e)
 
-    def _check_signature(self, e: Event, index: int) -> None:
-        """§2, §5, §8: find the key that the envelope names, check the signature; the genesis has its own."""
+    def _check_signature(self, e: Event) -> None:
+        """§2, §7, §8, §9: find the key that the envelope names, check the signature; a genesis has its own."""
         key = self.rules.keys.get(e.signature["key_id"])
-        if index == 0:
+        if e.number == 16:
             key = Key(e.body["regulator_key"], Signer(party=e.body["regulator"]))
             need(digest(key.spki) == e.signature["key_id"], "the genesis is not signed by its own regulator")
-            need(e.chain == "ledger", "the genesis is not on the ledger's chain")
             need(e.body["origin"] == self.origin, "the genesis is of another origin")
         if key is None:
             need(self.rules.version != RULES_VERSION, "its key is not known")
@@ -919,21 +920,6 @@ class Verifier:
         e.signer = key.holder
         valid = is_signed(key.spki, e.signature["algorithm"], e.signature["signature"], e.signed)
         need(valid, "its signature is not valid")
-
-    def _apply_rules(self, e: Event, index: int, judged: Judged, latest: int) -> None:
-        """§8 and §9: judge by the rules, if they and all of the event are known here."""
-        if index == 0:
-            self.rules.begin(e)
-        if e.unknown:
-            self.report.unknown_kinds.append(index)
-            self.rules.events[e.id] = e.chain, e.signer
-        elif self.rules.version != RULES_VERSION:
-            self.report.unjudged.append(index)
-            self.rules.learn_key(e)
-        else:
-            self.rules.judge(e)
-            judged.flags = self.rules.flags(e, latest)
-            self.rules.establish(e)
 
 
 def verify(
@@ -943,7 +929,7 @@ def verify(
     entries: Iterable[bytes],
     seen_before: Iterable[bytes] = (),
 ) -> Report:
-    """The procedure of §10. All that is wrong is reported; only an unknown format version stops it."""
+    """The procedure of §10. All that is wrong is reported; only a genesis of an unknown version stops it."""
     verifier, found = Verifier(origin), []
     report = verifier.report
     checkpoint = open_checkpoint(checkpoint_note, origin, vkey, found)
@@ -952,19 +938,20 @@ def verify(
     frontier: list[bytes] = []
     roots = {0: root_of(frontier)}
     try:
-        for data in islice(entries, checkpoint.size if checkpoint else None):
-            append_leaf(frontier, report.size, verifier.read(data))
-            report.size += 1
-            if report.size in sizes:
-                roots[report.size] = root_of(frontier)
-    except UnknownFormat:
-        report.findings += [(None, text) for text in found]
+        for size, data in enumerate(islice(entries, checkpoint.size if checkpoint else None)):
+            append_leaf(frontier, size, verifier.read(data))
+            if size + 1 in sizes:
+                roots[size + 1] = root_of(frontier)
+    except UnknownVersion:
         return report
     report.root = root_of(frontier)
-    if checkpoint and checkpoint != Checkpoint(report.size, report.root):
+    if checkpoint and checkpoint != (len(report.entries), report.root):
         found.append("the entries do not have the checkpoint's size and root")
-    seen = "the log is not the one that was seen at size"
-    found += [f"{seen} {c.size}" for c in earlier if roots.get(c.size) != c.root]
+    found += [
+        f"the log is not the one that was seen at size {c.size}"
+        for c in earlier
+        if roots.get(c.size) != c.root
+    ]
     report.findings += [(None, text) for text in found]
     return report
 

@@ -13,6 +13,7 @@ import grpc
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from google.protobuf.message import Message
 from grpc_status import rpc_status
+from world import ORIGIN, Log, signing_key
 
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.frontier import Frontier
@@ -20,7 +21,6 @@ from ledger.merkle import consistency_proof, inclusion_proof
 from ledger.note import NoteSigner
 from suyuan.v1 import ledger_service_pb2, registry_service_pb2
 from suyuan.v1 import ledger_service_pb2 as pb
-from world import ORIGIN, Log, signing_key
 
 Lie = Callable[[Any, Any], Any]
 """Takes a request and the true answer, and returns what to answer instead; it may alter the answer itself."""
@@ -142,5 +142,9 @@ def signed(checkpoint: Checkpoint, signer: NoteSigner = CITY_SIGNER, proof: list
 
 
 def _message(descriptor: Any) -> type[Message]:
-    module = ledger_service_pb2 if descriptor.name in ledger_service_pb2.DESCRIPTOR.message_types_by_name else registry_service_pb2
+    module = (
+        ledger_service_pb2
+        if descriptor.name in ledger_service_pb2.DESCRIPTOR.message_types_by_name
+        else registry_service_pb2
+    )
     return getattr(module, descriptor.name)

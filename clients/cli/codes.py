@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from clients.cli.output import note, shown
-from ledger.barcode import ACCEPTED, read_barcode
 from ledger.chain_key import ChainKey, ChainKind
 from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
@@ -54,7 +53,11 @@ def is_parcel(chain: ChainKey) -> bool:
     return chain.is_parcel
 
 
-_NAMES: Final = {any_chain: "an identifier", is_product: "a product", is_parcel: "a parcel"}
+_NAMES: Final[dict[Wanted, str]] = {
+    any_chain: "an identifier",
+    is_product: "a product",
+    is_parcel: "a parcel",
+}
 
 
 def read_subject(text: str, wanted: Wanted = any_chain, *, carrier: str | None = None) -> Subject:
@@ -79,7 +82,7 @@ def read_subject(text: str, wanted: Wanted = any_chain, *, carrier: str | None =
             return _from_picture(path, wanted, carrier)
         if _PICTURE.fullmatch(text):
             raise BadInput(
-                Reason.INVALID_REQUEST, "barcode", given=f"no such file {printable(text)}", expected=ACCEPTED
+                Reason.INVALID_REQUEST, f"picture {path}", given="no such file", expected="a picture file"
             ) from None
         raise
     if not wanted(chain):
@@ -144,6 +147,8 @@ def parse_time(text: str | None) -> datetime:
 
 def _chain_of(text: str, carrier: str | None) -> ChainKey:
     """The chain that a typed text names; a courier's plain number only where nothing else is spelled out."""
+    from ledger.barcode import read_barcode  # noqa: PLC0415 - the tables of GS1 take long to load, and not all need them
+
     if carrier is not None and re.fullmatch(r"[0-9A-Za-z-]+", text):
         return read_barcode(text, carrier=carrier).chain
     return read_barcode(text, year=datetime.now().astimezone().year).chain

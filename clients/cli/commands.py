@@ -18,6 +18,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import typer
 from typer.core import TyperCommand
 
+from clients.cli.help_text import write_help_text
+
 S = TypeVar("S")
 P = ParamSpec("P")
 
@@ -25,15 +27,24 @@ P = ParamSpec("P")
 class SectionedCommand(TyperCommand):
     """A command whose help lists its own options first, and then those that it shares, section by section."""
 
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer calls it so
+        """Write what the command does into the help."""
+        write_help_text(formatter, self.help or "")
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options into the help."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
-                kind = "Arguments" if param.param_type_name == "argument" else "Options"
-                section = getattr(param, "rich_help_panel", None) or kind
-                sections.setdefault(section, []).append(record)
+            if record is None:
+                continue
+            name, text = record
+            if param.param_type_name == "argument":
+                # Without the type that follows: what may be given is said in words.
+                sections["Arguments"].append((name.partition(" <")[0], text))
+            else:
+                section = getattr(param, "rich_help_panel", None) or "Options"
+                sections.setdefault(section, []).append((name, text))
         for title, rows in sections.items():
             if rows:
                 with formatter.section(title):
@@ -84,5 +95,3 @@ def _needs_arguments(parameters: list[inspect.Parameter]) -> bool:
         for parameter in parameters
         for extra in getattr(parameter.annotation, "__metadata__", ())
     )
-
-

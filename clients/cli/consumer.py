@@ -8,7 +8,7 @@ import typer
 
 from clients.cli.commands import command, group
 from clients.cli.forms import number
-from clients.cli.options import TextFileOption, TextOption
+from clients.cli.options import ConditionOption, TextFileOption, TextOption, word_option
 from clients.cli.recording import Draft, record
 from clients.cli.session import Buying, buying, commitment_to
 from clients.cli.words import Condition, Grievance, Remedy
@@ -24,12 +24,19 @@ app = group(
     "who holds it speaks as the buyer."
 )
 
-RatingOption = Annotated[int, typer.Option("--rating", min=1, max=5, metavar="1-5", help="1 is worst, 5 best.")]
+RatingOption = Annotated[
+    int, typer.Option("--rating", min=1, max=5, metavar="1-5", help="1 is worst, 5 best.")
+]
 
 
 def _aspect(name: str, what: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(
-        f"--{name}", min=0, max=5, metavar="1-5", help=f"The same for the {what} alone."
+        f"--{name}",
+        min=0,
+        max=5,
+        metavar="1-5",
+        help=f"The same for the {what} alone.",
+        show_default=False,
     )
     return option
 
@@ -37,13 +44,11 @@ def _aspect(name: str, what: str) -> typer.models.OptionInfo:
 @command(app, given=buying)
 def receive(
     session: Buying,
-    condition: Annotated[
-        Condition, typer.Option("--condition", help="How the goods arrived.", show_default=True)
-    ] = Condition.INTACT,
+    *,
+    condition: ConditionOption = Condition.INTACT,
 ) -> None:
     """Confirm that the goods are in your hands (签收).
 
-    \b
     Example:
       suyuan consumer receive --token slip.jpg
     """
@@ -55,6 +60,7 @@ def receive(
 @command(app, given=buying)
 def review(
     session: Buying,
+    *,
     rating: RatingOption,
     product: Annotated[int, _aspect("product", "product")] = 0,
     description: Annotated[int, _aspect("description", "description")] = 0,
@@ -64,7 +70,6 @@ def review(
 ) -> None:
     """Review the purchase (评价), once; then `follow-up`.
 
-    \b
     Example:
       suyuan consumer review --token slip.jpg --rating 4 --text "Fine tea, slow delivery."
     """
@@ -84,15 +89,23 @@ def review(
 @command(app, given=buying, name="follow-up")
 def follow_up(
     session: Buying,
+    *,
     rating: Annotated[
-        int, typer.Option("--rating", min=0, max=5, metavar="1-5", help="A new rating; by default it stands.")
+        int,
+        typer.Option(
+            "--rating",
+            min=0,
+            max=5,
+            metavar="1-5",
+            help="A new rating; by default it stands.",
+            show_default=False,
+        ),
     ] = 0,
     text: TextOption = None,
     text_file: TextFileOption = None,
 ) -> None:
     """Add to your review (追评).
 
-    \b
     Example:
       suyuan consumer follow-up --token slip.jpg --text "Still fresh after a month."
     """
@@ -114,14 +127,16 @@ def follow_up(
 @command(app, given=buying)
 def complain(
     session: Buying,
-    category: Annotated[Grievance, typer.Option("--category", help="What is wrong.")],
-    remedy: Annotated[Remedy, typer.Option("--remedy", help="What you ask for.")],
+    *,
+    category: Annotated[Grievance, word_option("--category", Grievance, "What is wrong")],
+    remedy: Annotated[Remedy, word_option("--remedy", Remedy, "What you ask for")],
     text: TextOption = None,
     text_file: TextFileOption = None,
 ) -> None:
-    """Complain (投诉). The event's id, which is printed, is what answers will refer to.
+    """Complain (投诉).
 
-    \b
+    The event's id, which is printed, is what answers refer to.
+
     Example:
       suyuan consumer complain --token slip.jpg --category damaged --remedy refund
     """

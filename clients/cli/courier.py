@@ -9,7 +9,7 @@ import typer
 from clients.cli.codes import is_parcel, parse_hash, read_subjects
 from clients.cli.commands import command, group
 from clients.cli.forms import number
-from clients.cli.options import CarrierOption, ParcelsArgument, WeightOption
+from clients.cli.options import CarrierOption, ConditionOption, OptionalParcelsArgument, WeightOption
 from clients.cli.parties import MemberArgument, OwnPartyOption, PublicKeyOption, register_member
 from clients.cli.recording import Draft, record
 from clients.cli.session import Signing, signing
@@ -24,18 +24,19 @@ app = group("Scan parcels on their way and hand them over.")
 OfSaleOption = Annotated[
     str | None,
     typer.Option(
-        "--sale", metavar="SALE", help="Event id of a sale whose goods travel without a parcel: instead of BARCODE."
+        "--sale",
+        metavar="SALE",
+        help="Event id of a sale whose goods travel without a parcel: instead of BARCODE.",
     ),
 ]
 
 
 @command(app, given=signing)
 def register(
-    session: Signing, member: MemberArgument, public_key: PublicKeyOption, party: OwnPartyOption = None
+    session: Signing, *, member: MemberArgument, public_key: PublicKeyOption, party: OwnPartyOption = None
 ) -> None:
     """Register a courier of your own company, with a key of its own.
 
-    \b
     Example:
       suyuan courier register k-0017 --public-key k-0017.pem.pub
     """
@@ -45,15 +46,15 @@ def register(
 @command(app, given=signing)
 def scan(
     session: Signing,
-    stage: Annotated[Stage, typer.Argument(metavar="STAGE", help=f"One of {', '.join(Stage)}.")],
-    parcels: ParcelsArgument = None,
+    *,
+    stage: Annotated[Stage, typer.Argument(metavar="STAGE", help=f"What happened: {', '.join(Stage)}.")],
+    parcels: OptionalParcelsArgument = None,
     weight: WeightOption = 0,
     carrier: CarrierOption = None,
     sale: OfSaleOption = None,
 ) -> None:
-    """Record a step of the way of one or more parcels (配送).
+    """Record a step of parcels' way (配送).
 
-    \b
     Example:
       suyuan courier scan picked-up SF1234567890123 SF1234567890124 --place 350102
       suyuan courier scan delivered photo.jpg --evidence doorstep.jpg
@@ -75,18 +76,16 @@ def scan(
 @command(app, given=signing)
 def receive(
     session: Signing,
-    parcels: ParcelsArgument = None,
-    condition: Annotated[
-        Condition, typer.Option("--condition", help="How the goods arrived.", show_default=True)
-    ] = Condition.INTACT,
+    *,
+    parcels: OptionalParcelsArgument = None,
+    condition: ConditionOption = Condition.INTACT,
     carrier: CarrierOption = None,
     sale: OfSaleOption = None,
 ) -> None:
-    """Sign for the buyer (代收), with the buyer's consent: a receipt by proxy, and marked so.
+    """Sign for the buyer (代收).
 
-    It is recorded for every sale that was dispatched in the parcels and not yet received.
+    With the buyer's consent, and marked as a receipt by proxy. It is recorded for every sale that was dispatched in the parcels and not yet received.
 
-    \b
     Example:
       suyuan courier receive SF1234567890123
     """
@@ -95,7 +94,9 @@ def receive(
         event_id = parse_hash("sale", sale)
         sales = {event_id: ChainKey.parse(session.client.sale(event_id=event_id).chain)}
     else:
-        subjects = read_subjects(parcels or (), is_parcel, carrier=carrier or session.settings.text("carrier"))
+        subjects = read_subjects(
+            parcels or (), is_parcel, carrier=carrier or session.settings.text("carrier")
+        )
         session.confirm(subjects)
         sales = {}
         for subject in subjects:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 
 from clients.cli import words
-from clients.verify import VerifiedEntry
 from clients.cli.output import utc_text
+from clients.verify import VerifiedEntry
 from ledger.checkpoint import Checkpoint
 from suyuan.v1 import event_pb2, flags_pb2
 
@@ -100,7 +100,7 @@ def entry_record(entry: VerifiedEntry) -> dict[str, Any]:
     }
 
 
-def _value(field: FieldDescriptor, value: Any) -> Any:
+def _value(field: Any, value: Any) -> Any:
     if field.enum_type is not None:
         return word(field.enum_type, value)
     if isinstance(value, bytes):

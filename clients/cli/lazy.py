@@ -19,6 +19,8 @@ from typing import Any, get_args, get_origin
 import typer
 from typer.core import TyperGroup
 
+from clients.cli.help_text import write_help_text
+
 ENTRY_POINTS = "suyuan.commands"
 """The entry-point group of further commands."""
 
@@ -61,6 +63,9 @@ class LazyCommands(MutableMapping[str, Any]):
         del self._loaders[name]
         self._loaded.pop(name, None)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._loaders
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._loaders)
 
@@ -77,10 +82,22 @@ class LazyGroup(TyperGroup):
         more["commands"] = LazyCommands(self.listed)
         super().__init__(**more)
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its own options, their values converted here; see `quicken`."""
+        return [_quick(param) for param in super().get_params(ctx)]
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer calls it so
         """Names in the order of the help."""
         listed = [one.name for one in self.listed if one.name in self.commands]
         return [*listed, *sorted(name for name in self.commands if name not in listed)]
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer calls it so
+        """Write what it all is for into the help."""
+        write_help_text(formatter, self.help or "")
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer calls it so
+        """Write what comes last into the help."""
+        write_help_text(formatter, self.epilog or "")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands into the help, without loading any."""
@@ -117,12 +134,22 @@ def quicken(command: Any) -> None:
     paths and choices that are right as they stand need no more than this; all others go Typer's own way, and so do all
     its messages.
     """
-    for param in command.params:
-        descriptor = getattr(param, "type_descriptor", None)
-        if descriptor is not None and param.callback is None:
-            param.process_value = _Quick(param, descriptor)
-    for sub in getattr(command, "commands", {}).values():
+    get_params = command.get_params
+
+    def get_quick_params(ctx: Any) -> list[Any]:
+        # Only here is the help option among them, which Typer makes when it is first asked for.
+        return [_quick(param) for param in get_params(ctx)]
+
+    command.get_params = get_quick_params
+    for sub in command.commands.values() if isinstance(command, TyperGroup) else ():
         quicken(sub)
+
+
+def _quick(param: Any) -> Any:
+    descriptor = getattr(param, "type_descriptor", None)
+    if descriptor is not None and not isinstance(param.process_value, _Quick):
+        param.process_value = _Quick(param, descriptor)
+    return param
 
 
 class _NotPlainError(Exception):
@@ -141,9 +168,11 @@ class _Quick:
 
     def __call__(self, ctx: Any, value: Any) -> Any:
         try:
-            return self._converted(value)
+            converted = self._converted(value)
         except _NotPlainError:
             return self._process_value(ctx, value)
+        callback = self._param.callback
+        return converted if callback is None else callback(ctx, self._param, converted)
 
     def _converted(self, value: Any) -> Any:
         if value is None or value in ((), []):

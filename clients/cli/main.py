@@ -42,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
-    epilog=f"\b\n{EXIT_STATUSES}",
+    epilog=EXIT_STATUSES,
 )
 
 
@@ -60,17 +60,14 @@ def suyuan(
 ) -> None:
     """Trace a product to its source: a ledger of signed events that anybody can verify.
 
-    \b
     Example:
       suyuan scan box.jpg
       suyuan platform history 6901234567892
       suyuan regulator verify box.jpg
 
-    \b
-    Options may also be set by environment variables (SUYUAN_SERVER, SUYUAN_VKEY,
-    SUYUAN_KEY, SUYUAN_PLACE, SUYUAN_FORMAT …) and in a file: $SUYUAN_CONFIG, or
-    suyuan/config.toml in $XDG_CONFIG_HOME or ~/.config. Options come before the
-    environment, the environment before the file.
+    Options may also be set by environment variables (SUYUAN_SERVER, SUYUAN_VKEY, SUYUAN_KEY, SUYUAN_PLACE,
+    SUYUAN_FORMAT …) and in a file: $SUYUAN_CONFIG, or suyuan/config.toml in $XDG_CONFIG_HOME or ~/.config. Options
+    come before the environment, the environment before the file.
     """
 
 

@@ -19,6 +19,7 @@ from clients.cli.options import (
     TextFileOption,
     TextOption,
     WeightOption,
+    word_option,
 )
 from clients.cli.parties import MemberArgument, OwnPartyOption, PublicKeyOption, register_member
 from clients.cli.recalling import RecallReasonOption, recall
@@ -36,11 +37,10 @@ app = group("List, sell, dispatch; answer complaints.")
 
 @command(app, given=signing)
 def register(
-    session: Signing, member: MemberArgument, public_key: PublicKeyOption, party: OwnPartyOption = None
+    session: Signing, *, member: MemberArgument, public_key: PublicKeyOption, party: OwnPartyOption = None
 ) -> None:
     """Register a member of your own company, with a key of its own.
 
-    \b
     Example:
       suyuan merchant register till-2 --public-key till-2.pem.pub
     """
@@ -50,11 +50,15 @@ def register(
 @command(app, given=signing, name="list")
 def list_product(
     session: Signing,
+    *,
     barcode: BarcodeArgument,
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="What the product is called.")],
-    category: Annotated[Category, typer.Option("--category", help="What kind of goods it is.")],
+    category: Annotated[Category, word_option("--category", Category, "What kind of goods it is")],
     weight: Annotated[
-        int, typer.Option("--weight", min=0, metavar="GRAMS", help="Weight of one packed unit.")
+        int,
+        typer.Option(
+            "--weight", min=0, metavar="GRAMS", help="Weight of one packed unit.", show_default=False
+        ),
     ] = 0,
     origin: Annotated[
         str, typer.Option("--origin", metavar="REGION", help="Region of origin, such as 350102.")
@@ -62,7 +66,6 @@ def list_product(
 ) -> None:
     """Offer a product (上架); listing it again replaces the title.
 
-    \b
     Example:
       suyuan merchant list 6901234567892 --title "茉莉花茶 250 g" --category food
     """
@@ -75,6 +78,7 @@ def list_product(
 @command(app, given=signing)
 def sell(
     session: Signing,
+    *,
     barcode: Annotated[
         str | None,
         typer.Argument(
@@ -83,28 +87,35 @@ def sell(
     ] = None,
     token: Annotated[
         Path | None,
-        typer.Option("--token", metavar="FILE", help="Where the purchase token goes: a new file, yours alone."),
+        typer.Option(
+            "--token", metavar="FILE", help="Where the purchase token goes: a new file, yours alone."
+        ),
     ] = None,
     qr: Annotated[
         Path | None,
-        typer.Option("--qr", metavar="FILE", help="Draw it as a QR code too (.png or .svg), for the parcel slip."),
+        typer.Option(
+            "--qr", metavar="FILE", help="Draw it as a QR code too (.png or .svg), for the parcel slip."
+        ),
     ] = None,
     quantity: Annotated[int, typer.Option("--quantity", min=1, metavar="N", help="Units sold.")] = 1,
     order: Annotated[
         str | None,
-        typer.Option("--order", metavar="TEXT", help="Order number. The ledger keeps only a commitment to it."),
+        typer.Option(
+            "--order", metavar="TEXT", help="Order number. The ledger keeps only a commitment to it."
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", metavar="FILE", help="Finish a sale of which no answer came: its .pending file."),
+        typer.Option(
+            "--resume", metavar="FILE", help="Finish a sale of which no answer came: its .pending file."
+        ),
     ] = None,
 ) -> None:
-    """Record a sale (销售) and make the purchase token of its buyer.
+    """Record a sale (销售), make the purchase token.
 
     The token is the buyer's only means to receive, review and complain. Hand it over with the parcel or on the order
     page; no copy is kept.
 
-    \b
     Example:
       suyuan merchant sell 6901234567892 --token order-17.token --qr order-17.png
     """
@@ -130,14 +141,16 @@ def sell(
 @command(app, given=signing)
 def dispatch(
     session: Signing,
+    *,
     sale: SaleArgument,
     parcels: ParcelsArgument,
     weight: WeightOption = 0,
     carrier: CarrierOption = None,
 ) -> None:
-    """Send a sale off (发货): binds it to the parcels that it travels in.
+    """Send a sale off (发货).
 
-    \b
+    It is bound to the parcels that it travels in.
+
     Example:
       suyuan merchant dispatch 5fd9…  SF1234567890123 --place 350102
       suyuan merchant dispatch 5fd9…  waybill.jpg --carrier zto --place 350102
@@ -164,20 +177,22 @@ def dispatch(
 @command(app, given=signing)
 def reply(
     session: Signing,
+    *,
     complaint: Annotated[
         str, typer.Argument(metavar="COMPLAINT", help="Event id of the complaint, 64 hexadecimal digits.")
     ],
-    stance: Annotated[Stance | None, typer.Option("--stance", help="What you make of it.")] = None,
-    resolve: Annotated[Outcome | None, typer.Option("--resolve", help="End the complaint: how it ended.")] = None,
+    stance: Annotated[Stance | None, word_option("--stance", Stance, "What you make of it")] = None,
+    resolve: Annotated[
+        Outcome | None, word_option("--resolve", Outcome, "End the complaint; how it ended")
+    ] = None,
     remedy: Annotated[
-        Remedy | None, typer.Option("--remedy", help="With --resolve, unless refused: what was given.")
+        Remedy | None, word_option("--remedy", Remedy, "With --resolve, unless refused, what was given")
     ] = None,
     text: TextOption = None,
     text_file: TextFileOption = None,
 ) -> None:
     """Answer a complaint, end it, or both. Platforms and regulators answer with it too.
 
-    \b
     Example:
       suyuan merchant reply 77aa… --stance accepted --text "We refund you today."
       suyuan merchant reply 77aa… --resolve settled --remedy refund
@@ -185,7 +200,9 @@ def reply(
     if stance is None and resolve is None:
         raise typer.BadParameter("an answer needs --stance, --resolve or both")
     if (remedy is None) == (resolve not in (None, Outcome.REFUSED)):
-        raise typer.BadParameter("--remedy goes with --resolve upheld and --resolve settled, and with no other")
+        raise typer.BadParameter(
+            "--remedy goes with --resolve upheld and --resolve settled, and with no other"
+        )
     event_id = parse_hash("complaint", complaint)
     words = commitment_to(text, text_file)
     chain = _chain_of_complaint(session, event_id)
@@ -211,6 +228,7 @@ def reply(
 @command(app, given=signing, name="recall")
 def recall_product(
     session: Signing,
+    *,
     barcode: BarcodeArgument,
     reason: RecallReasonOption,
     text: TextOption = None,
@@ -218,7 +236,6 @@ def recall_product(
 ) -> None:
     """Call a product or a lot back (召回) that you have listed.
 
-    \b
     Example:
       suyuan merchant recall "(01)06901234567892(10)A7" --reason contamination
     """
@@ -235,5 +252,3 @@ def _chain_of_complaint(session: Signing, event_id: bytes) -> ChainKey:
             expected="a complaint",
         )
     return entry.event.chain
-
-

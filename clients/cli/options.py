@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from clients.cli.output import Format
+from clients.cli.words import Condition
 
 SERVICE: Final = "Service options"
 SIGNING: Final = "Signing options"
+
+
+def word_option(name: str, words: type[StrEnum], help_text: str) -> Any:
+    """An option whose value is one of a set of words."""
+    return typer.Option(name, metavar="WORD", help=f"{help_text}: {', '.join(words)}.", show_default=False)
+
 
 ConfigOption = Annotated[
     Path | None,
@@ -157,7 +165,8 @@ TextOption = Annotated[
     typer.Option("--text", metavar="TEXT", help="Your words. The ledger keeps only a commitment to them."),
 ]
 TextFileOption = Annotated[
-    Path | None, typer.Option("--text-file", metavar="FILE", help="The same from a file, or - for standard input.")
+    Path | None,
+    typer.Option("--text-file", metavar="FILE", help="The same from a file, or - for standard input."),
 ]
 
 BarcodeArgument = Annotated[
@@ -166,14 +175,18 @@ BarcodeArgument = Annotated[
         metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
     ),
 ]
-SaleArgument = Annotated[str, typer.Argument(metavar="SALE", help="Event id of the sale, 64 hexadecimal digits.")]
-ParcelsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="BARCODE",
-        help="Parcels: waybill numbers, also as zto:75312345678901, SSCCs, or picture files.",
+SaleArgument = Annotated[
+    str, typer.Argument(metavar="SALE", help="Event id of the sale, 64 hexadecimal digits.")
+]
+_PARCELS: Final = "Parcels: waybill numbers, also as zto:75312345678901, SSCCs, or picture files."
+ParcelsArgument = Annotated[list[str], typer.Argument(metavar="BARCODE", help=_PARCELS)]
+OptionalParcelsArgument = Annotated[list[str] | None, typer.Argument(metavar="BARCODE", help=_PARCELS)]
+WeightOption = Annotated[
+    int,
+    typer.Option(
+        "--weight", min=0, metavar="GRAMS", help="Weight measured at this step.", show_default=False
     ),
 ]
-WeightOption = Annotated[
-    int, typer.Option("--weight", min=0, metavar="GRAMS", help="Weight measured at this step.")
+ConditionOption = Annotated[
+    Condition, word_option("--condition", Condition, "How the goods arrived, by default intact")
 ]

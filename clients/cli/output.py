@@ -36,6 +36,9 @@ class Format(StrEnum):
 # Told by the command, asked for when an error has ended it.
 _format: ContextVar[Format] = ContextVar("format", default=Format.TEXT)
 
+# A parcel slip shows it beside the waybill number, so that whoever scans the one may come upon the other.
+_TOKEN = re.compile(r"(suyuan-purchase-v[0-9]+:)[A-Za-z0-9_-]+")
+
 # What a terminal would act upon instead of showing it, also reordering of what people read (Unicode TR 9).
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -122,7 +125,7 @@ def note(text: str) -> None:
 def print_error(error: LedgerError) -> None:
     """Say what went wrong, on standard error: for people, or as a line of JSON."""
     if _format.get() is Format.JSON:
-        print(json.dumps({"error": error_record(error)}), file=sys.stderr)
+        print(redacted(json.dumps({"error": error_record(error)})), file=sys.stderr)
     else:
         colour = None if os.environ.get("NO_COLOR") else typer.colors.RED
         typer.secho(f"Error: {shown(str(error))} [{error.reason}]", err=True, fg=colour)
@@ -140,8 +143,14 @@ def error_record(error: LedgerError) -> dict[str, str | None]:
 
 
 def shown(text: str) -> str:
-    """A text from elsewhere, made safe to print on a terminal."""
+    """A text from elsewhere, made safe to print on a terminal, and a purchase token in it made unusable."""
+    text = redacted(text)
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def redacted(text: str) -> str:
+    """The same text with the secret taken out of any purchase token."""
+    return _TOKEN.sub(r"\1…", text)
 
 
 def utc_text(us: int) -> str:

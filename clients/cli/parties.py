@@ -30,7 +30,9 @@ MemberArgument = Annotated[
 PublicKeyOption = Annotated[
     Path,
     typer.Option(
-        "--public-key", metavar="FILE", help="The party's public key, the .pub file that `suyuan keygen` made."
+        "--public-key",
+        metavar="FILE",
+        help="The party's public key, the .pub file that `suyuan keygen` made.",
     ),
 ]
 NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="Public name of the company.")]
@@ -117,7 +119,10 @@ def read_public_key(path: Path) -> PublicKey:
     expected = "a PEM public key, the .pub file that `suyuan keygen` makes"
     if b"PRIVATE KEY" in pem:
         raise BadInput(
-            Reason.BAD_KEY, f"public key {path}", given="a private key, not to be shown to anyone", expected=expected
+            Reason.BAD_KEY,
+            f"public key {path}",
+            given="a private key, not to be shown to anyone",
+            expected=expected,
         )
     try:
         spki = load_pem_public_key(pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -172,4 +177,3 @@ class PartyNames:
             company = self._session.client.party(chain.company).party.name
             self._names[party] = company if chain == chain.company else f"{company} / {chain.member_name}"
         return self._names[party]
-

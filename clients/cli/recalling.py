@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from clients.cli.codes import is_product, read_subject
 from clients.cli.forms import number
+from clients.cli.options import word_option
 from clients.cli.recording import Draft, record
 from clients.cli.session import Signing
 from clients.cli.words import RecallReason
 from clients.events import Commitment
 from suyuan.v1 import event_pb2 as pb
 
-RecallReasonOption = Annotated[RecallReason, typer.Option("--reason", help="Why the goods are called back.")]
+RecallReasonOption = Annotated[
+    RecallReason, word_option("--reason", RecallReason, "Why the goods are called back")
+]
 
 
 def recall(session: Signing, barcode: str, reason: RecallReason, words: Commitment | None) -> None:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _RETRY_AFTER_S: Final = (0.3, 1.0)
 """The same envelope gets the same receipt however often it is sent, so a lost answer is asked for again."""
 
-_PASSING: Final = frozenset({Reason.UNREACHABLE, Reason.OVERLOADED, Reason.STOPPING, Reason.STORE_UNAVAILABLE})
+_PASSING: Final = frozenset(
+    {Reason.UNREACHABLE, Reason.OVERLOADED, Reason.STOPPING, Reason.STORE_UNAVAILABLE}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def send(session: Speaking, drafts: Sequence[Draft]) -> list[Appended | Refused]
     return session.client.append(envelopes)
 
 
-def tell(session: Speaking, draft: Draft, result: Appended | Refused, more: dict[str, Any] | None = None) -> bool:
+def tell(
+    session: Speaking, draft: Draft, result: Appended | Refused, more: dict[str, Any] | None = None
+) -> bool:
     """Print what became of an event; whether it was recorded."""
     if isinstance(result, Appended):
         _tell_recorded(session, draft, result, more or {})

@@ -14,8 +14,8 @@ from clients.cli.session import Signing
 from clients.cli.status import Status
 from clients.events import Commitment
 from clients.keyfile import generate
+from clients.new_file import file_refusal, move_to_new
 from clients.pending_sale import PendingSale
-from clients.private_file import file_refusal, move_to_new
 from clients.purchase_token import PurchaseToken
 from ledger.chain_key import ChainKey
 from suyuan.v1 import event_pb2 as pb
@@ -24,7 +24,13 @@ _PICTURES: Final = (".png", ".svg")
 
 
 def sell(
-    session: Signing, chain: ChainKey, *, quantity: int, order: Commitment | None, token: Path, qr: Path | None
+    session: Signing,
+    chain: ChainKey,
+    *,
+    quantity: int,
+    order: Commitment | None,
+    token: Path,
+    qr: Path | None,
 ) -> None:
     """Make a purchase key, record the sale, and hand out the token.
 

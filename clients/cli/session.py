@@ -66,16 +66,11 @@ _SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 
 
 @dataclass
-class Session:
-    """A command's dealings with one service."""
+class Local:
+    """What a command has that talks to nobody."""
 
     settings: Settings
     out: Output
-    target: str
-    vkey_text: str | None
-    ca: Path | None
-    timeout_s: float
-    _clients: list[LedgerClient] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +78,24 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+
+@dataclass
+class Session(Local):
+    """A command's dealings with one service."""
+
+    target: str
+    vkey_text: str | None
+    ca: Path | None
+    timeout_s: float
+    _clients: list[LedgerClient] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close the connections."""
         for client in self._clients:
             client.close()
 
@@ -231,6 +244,12 @@ class Buying(Speaking):
         return self.token.key
 
 
+def local(*, output: FormatOption = None, config: ConfigOption = None) -> Local:
+    """What a command has that talks to nobody."""
+    settings = Settings.load(config)
+    return Local(settings, output_of(output, settings))
+
+
 def reading(
     *,
     output: FormatOption = None,
@@ -241,7 +260,7 @@ def reading(
     config: ConfigOption = None,
 ) -> Session:
     """A session that only asks."""
-    return Session(**_service(output, server, vkey, ca, timeout, config))
+    return Session(**_service(output=output, server=server, vkey=vkey, ca=ca, timeout=timeout, config=config))
 
 
 def signing(
@@ -261,7 +280,7 @@ def signing(
     config: ConfigOption = None,
 ) -> Signing:
     """A session of a party."""
-    service = _service(output, server, vkey, ca, timeout, config)
+    service = _service(output=output, server=server, vkey=vkey, ca=ca, timeout=timeout, config=config)
     settings: Settings = service["settings"]
     return Signing(
         **service,
@@ -270,6 +289,18 @@ def signing(
         passphrase_file=passphrase_file or settings.path("passphrase_file"),
         yes=yes,
     )
+
+
+def signing_offline(
+    *,
+    key: KeyOption = None,
+    passphrase_file: PassphraseFileOption = None,
+    at: AtOption = None,
+    output: FormatOption = None,
+    config: ConfigOption = None,
+) -> Signing:
+    """A session of a party that signs and sends nothing."""
+    return signing(key=key, passphrase_file=passphrase_file, at=at, output=output, config=config)
 
 
 def buying(
@@ -286,7 +317,7 @@ def buying(
     config: ConfigOption = None,
 ) -> Buying:
     """A session of a buyer."""
-    service = _service(output, server, vkey, ca, timeout, config)
+    service = _service(output=output, server=server, vkey=vkey, ca=ca, timeout=timeout, config=config)
     return Buying(
         **service, **_circumstances(service["settings"], at, place, None, evidence), token_path=token
     )
@@ -303,7 +334,10 @@ def output_of(chosen: Format | None, settings: Settings) -> Output:
         return Output(Format(told))
     except ValueError:
         raise BadInput(
-            Reason.INVALID_REQUEST, "format in the configuration file", given=told, expected=" or ".join(Format)
+            Reason.INVALID_REQUEST,
+            "format in the configuration file",
+            given=told,
+            expected=" or ".join(Format),
         ) from None
 
 
@@ -401,6 +435,7 @@ def ask_passphrase(prompt: str) -> bytes:
 
 
 def _service(
+    *,
     output: Format | None,
     server: str | None,
     vkey: str | None,

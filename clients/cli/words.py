@@ -126,3 +126,15 @@ class RecallReason(StrEnum):
     MISLABELLED = "mislabelled"
     COUNTERFEIT = "counterfeit"
     DEFECT = "defect"
+
+
+class LabelKind(StrEnum):
+    """The kinds of barcode that a label can have."""
+
+    EAN_13 = "ean-13"
+    EAN_8 = "ean-8"
+    UPC_A = "upc-a"
+    ITF_14 = "itf-14"
+    CODE_128 = "code-128"
+    GS1_128 = "gs1-128"
+    QR_CODE = "qr-code"

@@ -100,14 +100,13 @@ def rules_in_force(state: Reader) -> int:
 def require_rules_known(event: Event) -> None:
     """Refuse to record an event that would put rules in force by which this code cannot judge.
 
-    Only who appends must ask: an auditor takes such an event as what it is, and says that it cannot judge the rest.
+    Not itself a rule: only who appends must ask, because it could not go on. An auditor takes such an event as what
+    it is, and says that it cannot judge the rest (docs/format.md §9).
 
     Raises:
         Conflict: `RULES_VERSION`.
     """
-    if event.kind is Kind.GENESIS:
-        require_known(event.message.genesis.rules_version)
-    elif event.kind is Kind.RULES_ADOPTION:
+    if event.kind is Kind.RULES_ADOPTION:
         require_known(event.message.rules_adoption.rules_version)
 
 

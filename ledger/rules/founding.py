@@ -22,6 +22,7 @@ def genesis(case: Case, body: pb.Genesis) -> Judgement:
         raise Conflict(
             Reason.RULES_VERSION, "format version", given=body.format_version, expected=FORMAT_VERSION
         )
+    require_known(body.rules_version)
     charter = Charter(str(case.chain), body.origin, body.format_version, body.rules_version, body.regulator)
     party = Party(
         party=body.regulator,
@@ -59,8 +60,6 @@ def rules_adoption(case: Case, body: pb.RulesAdoption) -> Judgement:
 def require_known(rules_version: int) -> None:
     """Refuse a version of the rules that this code cannot judge by.
 
-    Not itself a rule: what a service may not put in force, because it could not go on, an auditor may well read.
-
     Raises:
         Conflict: `RULES_VERSION`.
     """
@@ -70,5 +69,5 @@ def require_known(rules_version: int) -> None:
             Reason.RULES_VERSION,
             "rules version",
             given=rules_version,
-            expected=f"one that this service knows: {known}",
+            expected=f"one that this version of the software knows: {known}",
         )

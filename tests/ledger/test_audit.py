@@ -503,6 +503,18 @@ def test_only_the_checkpoints_that_differ_are_named():
     assert found(log.audit(*known, other)) == [(None, Reason.FORK)]
 
 
+def test_a_changed_entry_under_the_tree_that_was_seen_is_no_rewritten_history():
+    """If the tree is the one that was seen, the entry is what was changed, and that is said once."""
+    log = life()
+    leaves = [*log.leaves[:5], log.leaves[5][:-1] + b"\0", *log.leaves[6:]]
+    known = [checkpoint_of(log.leaves[:size]) for size in (5, 6, 18)]
+    told = audit(leaves, log.checkpoint, known=known, hashes=hashes_of(log.leaves))
+    assert Reason.FORK not in {reason for _, reason in found(told)}
+    assert found(told)[0] == (5, Reason.BAD_ENTRY)
+    untold = audit(leaves, log.checkpoint, known=known)
+    assert [reason for _, reason in found(untold)].count(Reason.FORK) == 2
+
+
 def test_a_log_that_was_rolled_back():
     log = life()
     leaves = log.leaves[:17]

@@ -27,13 +27,12 @@ from ledger.keys import Algorithm, PrivateKey, PublicKey, key_id_of
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_SPKI = bytes.fromhex("302a300506032b6570032100")
 P256_SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
-USABLE = "DER SubjectPublicKeyInfo of an Ed25519 or P-256 key"
+USABLE = "DER SubjectPublicKeyInfo of an Ed25519 key or an uncompressed P-256 key"
 PEM = "PKCS#8 PEM private key, Ed25519 or P-256"
 WEAK = (
     "public key: given an Ed25519 point of small order or non-canonical encoding, "
     "expected an Ed25519 point in its canonical encoding, not of small order"
 )
-NOT_DER = "public key: given another encoding, expected the uncompressed DER encoding"
 
 ED, EC = signing_key("a key of each kind"), p256_key("a key of each kind")
 both = pytest.mark.parametrize("key", [ED, EC], ids=["ed25519", "p256"])
@@ -175,10 +174,20 @@ OTHER_KINDS = {
 }
 
 
+def no_key(spki):
+    return f"public key: given {len(spki)} bytes {spki[:16].hex()}…, expected {USABLE}"
+
+
 @pytest.mark.parametrize("kind", OTHER_KINDS)
 def test_public_keys_of_other_kinds_are_refused(kind):
-    refusal = refusal_of(PublicKey.parse, spki_of(OTHER_KINDS[kind]()))
-    assert refusal == f"public key: given {kind}, expected {USABLE}"
+    spki = spki_of(OTHER_KINDS[kind]())
+    assert refusal_of(PublicKey.parse, spki) == no_key(spki)
+
+
+def test_keys_that_the_library_warns_of_do_not_reach_it():
+    """Warnings are errors here: a hostile Diffie-Hellman key must not get so far as to cause one."""
+    spki = bytes.fromhex("301b301306092a864886f70d0103013006020117020105030400020108")
+    assert refusal_of(PublicKey.parse, spki) == no_key(spki)
 
 
 POINT = EC.public_key.spki[len(P256_SPKI) :]
@@ -205,13 +214,15 @@ EXPLICIT_CURVE = bytes.fromhex(
     ids=lambda item: item[0],
 )
 def test_other_encodings_of_a_good_point_are_refused(spki):
-    assert refusal_of(PublicKey.parse, spki[1]) == NOT_DER
+    assert refusal_of(PublicKey.parse, spki[1]) == no_key(spki[1])
 
 
 def test_a_public_key_that_is_none_is_shown_by_its_beginning():
     for spki, shown in [
         (b"", "0 bytes"),
         (b"\x30\x00", "2 bytes 3000"),
+        (bytes(16), f"16 bytes {bytes(16).hex()}"),
+        (bytes(17), f"17 bytes {bytes(16).hex()}…"),
         (ED.public_key.spki + b"\0", "45 bytes 302a300506032b6570032100dc74e196…"),
         (ED.public_key.spki[:-1], "43 bytes 302a300506032b6570032100dc74e196…"),
         (EC.public_key.spki + b"\0", "92 bytes 3059301306072a8648ce3d020106082a…"),
@@ -340,6 +351,16 @@ def test_r_and_s_are_from_1_to_the_order_less_1():
         assert not verifies(EC.public_key, raw, b"message")
 
 
+def test_r_and_s_have_32_bytes_each():
+    """A number may be written with more zeros, or fewer, and is the same number: one signature has one length."""
+    signature = next(raw for n in range(5_000) if (raw := EC.sign(b"%d" % n))[32] == 0)
+    message = next(b"%d" % n for n in range(5_000) if EC.sign(b"%d" % n) == signature)
+    r, s = signature[:32], signature[32:]
+    assert verifies(EC.public_key, r + s, message)
+    for other in (r + b"\0" + s, r + s[1:], b"\0" + r + s, r + s + b"\0"):
+        assert not verifies(EC.public_key, other, message)
+
+
 def test_of_an_ecdsa_signature_the_twin_with_the_other_s_verifies_too():
     """FIPS 186-5 has both, and browsers make both: an event's id is therefore the hash of what was signed."""
     signature = EC.sign(b"message")
@@ -401,17 +422,15 @@ def pem_of(private, form=PrivateFormat.PKCS8):
 @pytest.mark.parametrize("kind", OTHER_KINDS)
 def test_private_keys_of_other_kinds_are_refused(kind):
     given = kind.replace("Public", "Private")
-    message = f"private key: given {given}, expected {PEM}"
-    if kind.startswith("a key on the curve"):
-        message = f"public key: given {kind}, expected {USABLE}"
+    expected = "Ed25519 or P-256" if kind.startswith("a key on the curve") else PEM
+    message = f"private key: given {given}, expected {expected}"
     assert refusal_of(PrivateKey.from_pem, pem_of(OTHER_KINDS[kind]())) == message
 
 
 def test_of_refuses_another_curve():
     key = ec.generate_private_key(ec.SECP521R1())
-    assert (
-        refusal_of(PrivateKey.of, key) == f"public key: given a key on the curve secp521r1, expected {USABLE}"
-    )
+    message = "private key: given a key on the curve secp521r1, expected Ed25519 or P-256"
+    assert refusal_of(PrivateKey.of, key) == message
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from world import (
+    AGAINST_RULES,
     DISTRICT,
     MERCHANT,
     ORIGIN,
@@ -15,6 +16,7 @@ from world import (
     told,
 )
 
+from ledger.audit import Finding
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
 from ledger.event import Event
@@ -111,20 +113,28 @@ def test_a_genesis_under_rules_that_the_service_does_not_know():
     city, log = City(), Log()
     assert told(log.only(genesis_with(city, rules_version=2))) == (
         Reason.RULES_VERSION,
-        "rules version: given 2, expected one that this service knows: 1",
+        "rules version: given 2, expected one that this version of the software knows: 1",
     )
     assert log.head.size == 0
 
 
-def test_an_auditor_reads_a_log_that_began_under_rules_unknown_to_it():
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ({"format_version": 2}, "format version: given 2, expected 1"),
+        (
+            {"rules_version": 2},
+            "rules version: given 2, expected one that this version of the software knows: 1",
+        ),
+    ],
+)
+def test_an_auditor_verifies_nothing_of_a_log_that_began_with_versions_unknown_to_it(version, message):
     city, log = City(), Log()
-    log.forge(genesis_with(city, rules_version=2))
-    for envelope in city.founding()[1:]:
-        log.forge(envelope)
-    report = log.audit()
-    assert report.verified, report.findings
-    # The genesis is judged; of the others, only the root regulator's signatures can be checked.
-    assert (report.unjudged, report.signatures) == (5, 3)
+    log.forge(genesis_with(city, **version))
+    log.forge(city.register(PLATFORM, pb.PARTY_ROLE_PLATFORM, "榕城优选"))
+    first, *others = log.audit().findings
+    assert first == Finding(0, Reason.RULES_VERSION, AGAINST_RULES + message)
+    assert [(it.index, it.reason) for it in others] == [(1, Reason.UNKNOWN_KEY)]
 
 
 # Rules
@@ -154,7 +164,7 @@ def test_a_service_adopts_no_rules_that_it_does_not_know():
     assert isinstance(verdict, Conflict)
     assert told(verdict) == (
         Reason.RULES_VERSION,
-        "rules version: given 2, expected one that this service knows: 1",
+        "rules version: given 2, expected one that this version of the software knows: 1",
     )
     assert list(log.state.changes()) == before
     assert log.head.size == 6
@@ -189,7 +199,7 @@ def test_a_service_says_nothing_under_rules_that_it_does_not_know():
     for envelope in (city.listing(), adoption(city, 3), city.genesis()):
         assert told(log.only(envelope)) == (
             Reason.RULES_VERSION,
-            "rules version: given 2, expected one that this service knows: 1",
+            "rules version: given 2, expected one that this version of the software knows: 1",
         )
     assert log.head.size == 7
 

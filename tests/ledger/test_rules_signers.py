@@ -28,9 +28,10 @@ from world import (
     told,
 )
 
-from ledger.errors import Reason
-from ledger.event import unix_us
-from ledger.state import Party, PartyKey
+from ledger.errors import Conflict, Reason
+from ledger.event import Event, unix_us
+from ledger.rules import identify
+from ledger.state import Party, PartyKey, State
 from suyuan.v1 import event_pb2 as pb
 from suyuan.v1 import flags_pb2
 
@@ -346,3 +347,20 @@ def test_who_signed_is_recorded():
     assert (sold.signer, sold.sale) == (MERCHANT, event_id(sale))
     assert (received.signer, received.key_id) == ("", city.key("buyer").public_key.key_id)
     assert received.sale == event_id(sale)
+
+
+def test_a_key_of_a_party_that_is_nowhere():
+    """No log leads to such a state, a damaged database does: it is said, and nothing is judged."""
+    city, log = founded()
+    key = city.key(CARRIER_MEMBER).public_key
+    state = State()
+    state.put(log.state.get(PartyKey, key.key_id))
+    event = Event.parse(city.scan(pb.SHIPMENT_STAGE_IN_TRANSIT).payload)
+    for missing in (CARRIER_MEMBER, COURIER):
+        with pytest.raises(Conflict) as refused:
+            identify(event, key.key_id, state)
+        assert told(refused.value) == (
+            Reason.PARTY_UNKNOWN,
+            f"party: given {missing}, expected a registered party",
+        )
+        state.put(log.state.get(Party, missing))

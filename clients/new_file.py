@@ -1,4 +1,4 @@
-"""Files that only their owner may read, written whole or not at all, and never over another."""
+"""New files, written whole or not at all and never over another; most are for their owner's eyes only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,17 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         BadInput: `INVALID_REQUEST` if the file exists or cannot be written.
     """
+    write_new(path, content, mode=0o600)
+
+
+def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """The same for a file that others may read.
+
+    Raises:
+        BadInput: as `write_private`.
+    """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)

@@ -1,0 +1,185 @@
+"""`suyuan regulator audit`: the whole log from a service, judged again from its raw entries.
+
+What the service cannot show, although it has signed for it, is a finding like any other, and the audit goes on with
+what can be had. Checkpoints that were verified before come in as what they are, claims to be compared: the connection
+of the audit itself remembers nothing, so that a rewritten history is read to its end and not only refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from clients.cli.output import Progress, shown
+from clients.cli.session import Session, read_input
+from clients.cli.status import Status, status_of
+from clients.trust import MemoryTrust
+from ledger.audit import Auditor, AuditReport
+from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.errors import LedgerError
+from ledger.note import SignedNote
+
+_PAGE: Final = 1_000
+
+MAX_MISSING: Final = 1_000
+"""Entries in a row that a service cannot show before the audit gives up on the rest."""
+
+
+def audit(session: Session, files: Iterable[Path]) -> bool:
+    """Audit the log, print the report and remember the checkpoint if all holds; whether it does.
+
+    Args:
+        session: whom to ask.
+        files: signed checkpoints that the log must still continue.
+
+    Raises:
+        ServiceFault: the service does not answer.
+        BrokenProof: a remembered checkpoint, or one in the files, is not signed by the log's key.
+        BadInput: a file cannot be read.
+    """
+    origin = session.vkey.name
+    remembered = session.trust.newest(origin)
+    notes = [*([remembered] if remembered else []), *(read_input(path, "checkpoint") for path in files)]
+    known = [open_checkpoint(note, origin, [session.vkey]) for note in notes]
+    audit_of_log = _Audit(session, known)
+    with session.out.progress("Auditing") as progress:
+        report = audit_of_log.run(progress)
+    _tell(session, report, known)
+    if report.verified:
+        _remember(session, remembered, audit_of_log.note)
+    return report.verified
+
+
+class _Audit:
+    """One reading of the log."""
+
+    def __init__(self, session: Session, known: list[Checkpoint]) -> None:
+        self._session = session
+        self._auditor = Auditor(session.vkey.name, known=known)
+        self._client = session.connect(MemoryTrust())
+        self.note = b""
+        """The signed note of the checkpoint up to which the log was read."""
+
+    def run(self, progress: Progress) -> AuditReport:
+        """Read all that can be had."""
+        auditor = self._auditor
+        try:
+            checkpoint = self._client.checkpoint()
+        except LedgerError as error:
+            self._find(None, error)
+            auditor.report.root = b""
+            return auditor.report
+        self.note = self._client.checkpoint_note
+        missing = 0
+        for page in self._pages(checkpoint.size):
+            if isinstance(page, LedgerError):
+                self._miss(page)
+                missing += 1
+            else:
+                missing = 0
+            if missing == MAX_MISSING:
+                break
+            progress(auditor.size, checkpoint.size)
+        return auditor.conclude(checkpoint)
+
+    def _pages(self, size: int) -> Iterator[LedgerError | None]:
+        """Have the auditor read page by page; where a page cannot be had, entry by entry."""
+        page = _PAGE
+        while self._auditor.size < size:
+            stop = min(self._auditor.size + page, size)
+            try:
+                for data, leaf_hash in self._client.entries(self._auditor.size, stop):
+                    self._auditor.read(data, leaf_hash)
+            except LedgerError as error:
+                if status_of(error) is Status.UNREACHABLE:
+                    raise
+                if stop - self._auditor.size > 1 and page > 1:
+                    page = 1
+                    continue
+                yield error
+            else:
+                page = min(page * 2, _PAGE)
+                yield None
+
+    def _miss(self, error: LedgerError) -> None:
+        """Go on behind an entry that cannot be had."""
+        self._find(self._auditor.size, error)
+        findings = self._auditor.report.findings
+        told = len(findings)
+        self._auditor.read(b"")
+        # What it says of the entry that stands in adds nothing.
+        del findings[told:]
+        # A service that was caught in a contradiction would be refused from here on; the rest is still to be read.
+        self._client = self._session.connect(MemoryTrust())
+
+    def _find(self, index: int | None, error: LedgerError) -> None:
+        if status_of(error) is Status.UNREACHABLE:
+            raise error
+        self._auditor.find(index, error.reason, f"the service cannot show it: {error}")
+
+
+def _tell(session: Session, report: AuditReport, known: list[Checkpoint]) -> None:
+    findings = [
+        {"index": finding.index, "reason": str(finding.reason), "message": finding.message}
+        for finding in report.findings
+    ]
+    total = len(findings) + report.more_findings
+    told: dict[str, Any] = {
+        "verified": report.verified,
+        "origin": report.origin,
+        "entries": report.size,
+        "root": report.root.hex() or None,
+        "chains": report.chains,
+        "parties": report.parties,
+        "signatures": report.signatures,
+        "kinds": dict(sorted(report.kinds.items())),
+        "flagged": report.flagged,
+        "unknown_kinds": report.unknown_kinds,
+        "unjudged": report.unjudged,
+        "compared_with": [checkpoint.size for checkpoint in known],
+        "findings": findings,
+        "more_findings": report.more_findings,
+    }
+    verdict = (
+        f"VERIFIED  {report.origin}"
+        if report.verified
+        else f"TAMPERED  {report.origin}: {total} {'finding' if total == 1 else 'findings'}"
+    )
+    session.out.result(
+        told, [*_finding_lines(report), verdict, *(f"  {line}" for line in _counts(report, known))]
+    )
+
+
+def _finding_lines(report: AuditReport) -> Iterator[str]:
+    yield from (shown(str(finding)) for finding in report.findings)
+    if report.more_findings:
+        yield f"and {report.more_findings} more findings"
+
+
+def _counts(report: AuditReport, known: list[Checkpoint]) -> Iterator[str]:
+    yield (
+        f"{report.size} entries, {report.chains} chains, {report.parties} parties, "
+        f"{report.signatures} signatures checked"
+    )
+    kinds = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in report.kinds.most_common())
+    if kinds:
+        yield f"by kind: {kinds}"
+    if report.root:
+        yield f"root {report.root.hex()}"
+    for checkpoint in known:
+        yield f"compared with a checkpoint of {checkpoint.size} entries, verified before"
+    if report.unknown_kinds:
+        yield f"{report.unknown_kinds} entries are of kinds unknown to this version: their rules were not checked"
+    if report.unjudged:
+        yield f"{report.unjudged} entries are under rules unknown to this version: their rules were not checked"
+
+
+def _remember(session: Session, before: bytes | None, note: bytes) -> None:
+    """Remember the audited checkpoint, unless a larger one is remembered, or another process was faster."""
+    if before is None or _size(before) < _size(note):
+        session.trust.replace(session.vkey.name, before, note)
+
+
+def _size(note: bytes) -> int:
+    return Checkpoint.parse(SignedNote.parse(note).text).size

@@ -1,0 +1,47 @@
+"""`suyuan label`: the label of an identifier, for a printer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clients.cli.commands import command
+from clients.cli.options import word_option
+from clients.cli.session import Local, local
+from clients.cli.words import LabelKind
+from scanner.labels import write_label
+from scanner.symbol import Symbology
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@command(app, given=local)
+def label(
+    session: Local,
+    *,
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEXT",
+            help="A chain key, a GTIN, GS1 elements in brackets, a waybill number, a link, any text.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Where it goes: .png for 300 dpi, or .svg.")
+    ],
+    symbology: Annotated[
+        LabelKind | None,
+        word_option("--symbology", LabelKind, "Kind of barcode, by default what suits the text"),
+    ] = None,
+) -> None:
+    """Draw a label, and read it back before it is handed out.
+
+    Example:
+      suyuan label 6901234567892 --out tea.png
+      suyuan label "(01)06901234567892(10)A7" --out lot.svg
+      suyuan label 01/06901234567892/21/S-17 --out box.png
+    """
+    write_label(out, text, None if symbology is None else Symbology[symbology.name])
+    session.out.result({"file": str(out), "text": text}, [f"Drew {out}; it reads back as it should."])

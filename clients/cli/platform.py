@@ -1,0 +1,84 @@
+"""`suyuan platform`: register merchants, read histories."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clients.cli.codes import parse_hash, parse_party, read_subject
+from clients.cli.commands import command, group
+from clients.cli.history import fetch_chain, fetch_sale, show_history
+from clients.cli.options import CarrierOption
+from clients.cli.parties import (
+    LicenceNumberOption,
+    LicenceUntilOption,
+    NameOption,
+    PartyArgument,
+    PublicKeyOption,
+)
+from clients.cli.parties import register as register_party
+from clients.cli.session import Session, Signing, reading, signing
+from clients.cli.words import Role
+
+app = group("Register merchants; read a product's history.")
+
+
+@command(app, given=signing)
+def register(
+    session: Signing,
+    *,
+    party: PartyArgument,
+    name: NameOption,
+    public_key: PublicKeyOption,
+    licence_number: LicenceNumberOption = "",
+    licence_until: LicenceUntilOption = "",
+) -> None:
+    r"""Register a merchant, whose licence you have checked.
+
+    Example:
+      suyuan platform register 91350102MA2XW1QL3Y --name 闽茶坊 \
+        --public-key merchant.pem.pub --licence-until 2027-03-31
+    """
+    register_party(
+        session,
+        parse_party(party),
+        Role.MERCHANT,
+        public_key,
+        name=name,
+        licence_number=licence_number,
+        licence_until=licence_until,
+    )
+
+
+@command(app, given=reading)
+def history(
+    session: Session,
+    *,
+    barcode: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
+        ),
+    ] = None,
+    sale: Annotated[
+        str | None, typer.Option("--sale", metavar="SALE", help="Event id of a sale, instead of BARCODE.")
+    ] = None,
+    carrier: CarrierOption = None,
+) -> None:
+    """Draw all that is recorded of a barcode, verified.
+
+    It may be of a product, lot, item, parcel or party, or a sale.
+
+    Example:
+      suyuan platform history 6901234567892
+      suyuan platform history parcel.jpg
+    """
+    if (barcode is None) == (sale is None):
+        raise typer.BadParameter("name BARCODE, or a sale by --sale")
+    if sale is not None:
+        record = fetch_sale(session, parse_hash("sale", sale))
+    else:
+        carrier = carrier or session.settings.text("carrier")
+        record = fetch_chain(session, read_subject(barcode or "", carrier=carrier).chain)
+    show_history(session, record)

@@ -1,0 +1,111 @@
+"""Entries drawn as a timeline, in the local zone, to the width of the terminal.
+
+    2026-05-04, UTC+08:00
+    09:07:00 ● listed
+             │ 茉莉花茶 250 g
+             │ by 闽茶坊 (party/91350102MA2XW1QL3Y)
+             │ at 福建省福州市鼓楼区 350102
+             │ entry 6, 0 of its chain, signature verified
+             │ 5fd924625f6ab16a19cc9807c7c506ae1813490e4ba675f843d5a10e0baacdb8
+
+The last line is the event's id, by which other commands refer to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
+
+from clients.cli.output import local_text
+from clients.cli.places import place_name
+from clients.cli.telling import tell_event, tell_flags
+from clients.verify import VerifiedEntry
+
+_INDENT: Final = 11
+"""Columns of time and marker."""
+
+_LATE_US: Final = 60 * 1_000_000
+"""The time of recording is told where it is more than a minute away from that of the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A drawing of entries, in their order."""
+
+    entries: Sequence[VerifiedEntry]
+    subject: str
+    """Chain key of what was asked for; entries of other chains name theirs. Empty if there is no such one."""
+    name_of: Callable[[str], str]
+    """Public names of parties."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        day = ""
+        for entry in self.entries:
+            at = entry.event.occurred_at.astimezone()
+            if _day(at) != day:
+                day = _day(at)
+                yield Text(f"\n{day}", "bold")
+            yield from self._drawn(entry, at, console, options.max_width)
+
+    def _drawn(
+        self, entry: VerifiedEntry, at: datetime, console: Console, width: int
+    ) -> Iterator[RenderableType]:
+        first = True
+        for line in self._lines(entry):
+            for part in line.wrap(console, max(width - _INDENT, 20), overflow="fold"):
+                part.rstrip()
+                lead = (
+                    Text.assemble(f"{at:%H:%M:%S} ", ("●", "cyan"), " ")
+                    if first
+                    else Text("         │ ", "dim")
+                )
+                yield lead.append_text(part)
+                first = False
+
+    def _lines(self, entry: VerifiedEntry) -> Iterator[Text]:
+        event, flags = entry.event, tell_flags(entry.flags)
+        told = tell_event(event)
+        headline = Text(told.headline, "bold red" if told.headline.isupper() else "bold")
+        if str(event.chain) != self.subject:
+            headline.append(f"  {event.chain}", "dim")
+        yield headline
+        yield from map(Text, told.particulars)
+        yield Text(f"by {self._signer(entry)}")
+        where = self._place(entry)
+        if where:
+            yield Text(f"at {where}")
+        place = f"entry {entry.index}, {entry.entry.chain_seq} of its chain"
+        if abs(entry.entry.recorded_at_us - event.occurred_us) > _LATE_US:
+            place += f", recorded {local_text(entry.entry.recorded_at_us)}"
+        verified = (
+            ("signature verified", "green")
+            if entry.signature_verified
+            else ("SIGNATURE NOT VERIFIED", "bold red")
+        )
+        yield Text.assemble((f"{place}, ", "dim"), verified)
+        if flags:
+            yield Text(flags, "yellow")
+        yield Text(event.id.hex(), "dim")
+
+    def _signer(self, entry: VerifiedEntry) -> str:
+        if not entry.signer:
+            return "the buyer"
+        name = self.name_of(entry.signer)
+        return f"{name} ({entry.signer})" if name else entry.signer
+
+    def _place(self, entry: VerifiedEntry) -> str:
+        place = entry.event.message.place
+        if not place.region:
+            return ""
+        gln = f" GLN {place.gln}" if place.gln else ""
+        return place_name(place.region, entry.event.occurred_at.year) + gln
+
+
+def _day(at: datetime) -> str:
+    offset = at.isoformat()[-6:]
+    return f"{at:%Y-%m-%d}, UTC{offset}"
