@@ -20,6 +20,9 @@ from ledger.state import Listed, Party, PartyKey
 from suyuan.v1 import event_pb2
 from suyuan.v1 import registry_service_pb2 as pb
 
+MAX_SHOWN = 8
+"""Items of a list that an error shows."""
+
 _PARTY_FIELDS = tuple(field.name for field in fields(Party))
 _KEY_FIELDS = tuple(field.name for field in fields(PartyKey))
 _LISTED_FIELDS = tuple(field.name for field in fields(Listed))
@@ -106,7 +109,8 @@ def require_keys(answer: Iterable[pb.Key], keys: Iterable[PartyKey], name: str) 
     """
     given, expected = {key.key_id: key for key in answer}, {key.key_id: key for key in keys}
     if given.keys() != expected.keys():
-        raise mismatch(f"keys of {name}", _listed(given), f"{_listed(expected)}, by its chain")
+        told, known = (_text(tuple(sorted(keys))) for keys in (given, expected))
+        raise mismatch(f"keys of {name}", told, f"{known}, by its chain")
     for key_id, key in expected.items():
         require_key(given[key_id], key)
 
@@ -219,12 +223,10 @@ def _plain(value: Any) -> object:
 
 
 def _text(value: object) -> str:
+    """A value as an error may show it, short and printable whatever it is."""
     if isinstance(value, bytes):
-        return value.hex() or "none"
+        return value[:64].hex() or "none"
     if isinstance(value, tuple):
-        return ", ".join(map(_text, value)) or "none"
-    return ascii(value)[:200] if isinstance(value, str) else str(value)
-
-
-def _listed(keys: Iterable[bytes]) -> str:
-    return ", ".join(sorted(key_id.hex() for key_id in keys)) or "none"
+        more = [f"… ({len(value)})"] if len(value) > MAX_SHOWN else []
+        return ", ".join([*map(_text, value[:MAX_SHOWN]), *more]) or "none"
+    return ascii(value[:128]) if isinstance(value, str) else str(value)

@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from clients.verify import VerifiedEntry, mismatch, named_sale, verify_chain
+from clients.verify import VerifiedEntry, company_of, mismatch, named_sale, verify_chain
 from ledger.chain_key import ChainKey
-from ledger.event import Event, Kind
-
-_OFFERS = frozenset({Kind.LISTING, Kind.RECALL, None})
+from ledger.event import Kind
 
 
 @dataclass(slots=True)
@@ -27,20 +25,32 @@ class Story:
     whole: set[str]
     """Chains of which every entry belongs to it."""
     offers: set[str] = field(default_factory=set)
-    """Chains of the goods: listings and recalls on them belong to it."""
+    """Chains of the goods: recalls on them belong to it, and listings by the merchants who sold them."""
+    merchants: set[str] = field(default_factory=set)
+    """Chain keys of the companies whose sales it tells of."""
     told: set[bytes] = field(default_factory=set)
     """Event ids of what was found to belong to it, to which later events may refer."""
 
     @classmethod
     def of_sale(cls, sale: bytes, entries: Sequence[VerifiedEntry]) -> Story:
-        """The story of one sale, as its own entries say how far it goes."""
+        """The story of one sale, as its own entries say how far it goes.
+
+        Args:
+            sale: event id.
+            entries: what is to be verified, attributed to their signers.
+        """
         story = cls({sale}, _parcels({sale}, entries))
         story._add_offers(entries)
         return story
 
     @classmethod
     def of_chain(cls, chain: ChainKey, entries: Sequence[VerifiedEntry]) -> Story:
-        """The story of a parcel with the sales in it, or of a lot, serial or drug unit."""
+        """The story of a parcel with the sales in it, or of a lot, serial or drug unit.
+
+        Args:
+            chain: what it is about.
+            entries: what is to be verified, attributed to their signers.
+        """
         if chain.is_parcel:
             sales = {one.sale for one in _dispatches(entries) if one.parcel == chain}
             story = cls(sales, {str(chain)})
@@ -67,7 +77,7 @@ class Story:
         """
         chains: dict[str, list[VerifiedEntry]] = {chain: [] for chain in sorted(self.whole)}
         for entry in entries:
-            if not self._holds(entry.event):
+            if not self._holds(entry):
                 given = f"a {entry.event.kind or 'kind unknown to this version'} on {entry.event.chain}"
                 raise mismatch(f"entry {entry.index} of the trace", given, "an entry of this story")
             self.told.add(entry.event.id)
@@ -75,18 +85,23 @@ class Story:
                 chains[str(entry.event.chain)].append(entry)
         for chain, its_entries in chains.items():
             verify_chain(its_entries, chain)
-        for sale in self.sales:
-            if sale not in self.told:
+        sold = {entry.event.id for entry in entries if entry.event.kind is Kind.SALE}
+        for sale in sorted(self.sales):
+            if sale not in sold:
                 raise mismatch(
                     f"entry of sale {sale.hex()} in the trace", "none", "the entry that recorded it"
                 )
         return chains
 
-    def _holds(self, event: Event) -> bool:
-        if event.chain in self.whole or event.id in self.sales:
+    def _holds(self, entry: VerifiedEntry) -> bool:
+        event, message = entry.event, entry.event.message
+        if event.chain in self.whole:
             return True
-        message = event.message
-        if event.kind in _OFFERS:
+        if event.kind is Kind.SALE:
+            return event.id in self.sales
+        if event.kind is Kind.LISTING:
+            return event.chain in self.offers and company_of(entry) in self.merchants
+        if event.kind in {Kind.RECALL, None}:
             return event.chain in self.offers
         if event.kind is Kind.FOLLOW_UP:
             return message.follow_up.review in self.told
@@ -106,6 +121,7 @@ class Story:
                 and entry.event.chain.is_product
             ):
                 self.offers |= {str(entry.event.chain), str(entry.event.chain.product_chain)}
+                self.merchants.add(company_of(entry))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ verified. Only then are the bytes read. Who signed the event inside is the next 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ledger.checkpoint import Checkpoint
 from ledger.entry import MAX_ENTRY_BYTES, Entry
@@ -25,19 +25,19 @@ class VerifiedEntry:
 
     index: int
     """Place in the log: 0, 1, 2, …"""
-    data: bytes
+    data: bytes = field(repr=False)
     """The entry's bytes: the leaf."""
     hash: bytes
     """Leaf hash, computed from `data`; 32 bytes."""
-    entry: Entry
-    envelope: Envelope
+    entry: Entry = field(repr=False)
+    envelope: Envelope = field(repr=False)
     event: Event
     flags: tuple[int, ...]
     """Values of `suyuan.v1.EventFlag`. The service's word: they follow from the whole log before the entry, so only an
     audit can tell whether they are right and all there."""
     signer: str = ""
     """Chain key of the party that signed; empty for the buyer of a sale, and as long as the signature is not verified."""
-    public_key: PublicKey | None = None
+    public_key: PublicKey | None = field(default=None, compare=False, repr=False)
     """The key under which the signature was verified."""
     signature_verified: bool = False
     """Whether the signature holds under a key whose introduction is itself proven to be in the log, and the key that

@@ -15,6 +15,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
@@ -56,31 +57,20 @@ def digest(data: bytes) -> bytes:
 # §1: messages and their one encoding
 
 
-class Field(NamedTuple):
-    """A field: its type (a name, or the message it holds) and what §4 to §6 demand of its value."""
+class Type(NamedTuple):
+    """A field's type (a name, or the message it holds) and what §4 to §6 demand of its value."""
 
-    name: str
-    type: str | Message
-    check: Callable[[Any], object] = lambda _: True
+    base: str | Message
+    check: Callable[[Any], object]
     repeated: bool = False
 
     @property
     def wire(self) -> int:
-        return 2 if isinstance(self.type, dict) or self.type in {"text", "bytes"} else 0
-
-    @property
-    def default(self) -> Any:
-        """What stands for a field that is left out; None for a submessage that is not set."""
-        return [] if self.repeated else None if isinstance(self.type, dict) else DEFAULTS[self.type]
-
-    def submessages(self, value: Any) -> list[Values]:
-        if not isinstance(self.type, dict) or value is None:
-            return []
-        return value if self.repeated else [value]
+        return 2 if isinstance(self.base, dict) or self.base in {"text", "bytes"} else 0
 
 
-Message = dict[int, Field]  # by ascending number
-Values = dict[str, Any]  # by field name
+Message = dict[int, tuple[str, Type]]  # the names and types of the fields, by ascending number
+Values = dict[str, Any]  # by field name; of a submessage the list of those that are set
 
 FROM_VARINT: dict[str, Callable[[int], int]] = {
     "uint32": lambda raw: raw % 2**32,
@@ -92,10 +82,10 @@ FROM_VARINT: dict[str, Callable[[int], int]] = {
 DEFAULTS = dict.fromkeys(FROM_VARINT, 0) | {"text": "", "bytes": b""}
 
 
-def read_varint(data: bytes, pos: int) -> tuple[int, int]:
-    """The varint at pos, of at most ten bytes, and the position after it."""
+def read_varint(data: bytes, pos: int, most: int = 10) -> tuple[int, int]:
+    """The varint at pos, of at most so many bytes, and the position after it."""
     value = 0
-    for shift in range(0, 70, 7):
+    for shift in range(0, 7 * most, 7):
         need(pos < len(data), "a varint is cut short")
         byte, pos = data[pos], pos + 1
         value |= (byte & 0x7F) << shift
@@ -108,17 +98,18 @@ def read_fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
     """The number, wire type and value of each field; a group is one field without a value."""
     pos, groups = 0, []
     while pos < len(data):
-        tag, pos = read_varint(data, pos)
+        tag, pos = read_varint(data, pos, 5)
         number, wire, raw, outside = tag >> 3, tag & 7, b"", not groups
         need(0 < number < 2**29, "a field has a number that is none")
         if wire == 0:
             raw, pos = read_varint(data, pos)
         elif wire in {1, 2, 5}:
-            length, pos = read_varint(data, pos) if wire == 2 else (8 if wire == 1 else 4, pos)
+            length, pos = read_varint(data, pos, 5) if wire == 2 else (8 if wire == 1 else 4, pos)
             raw, pos = data[pos : pos + length], pos + length
             need(pos <= len(data), "a field is cut short")
         elif wire == 3:
             groups.append(number)
+            need(len(groups) <= 100, "groups are nested too deep")
         else:
             need(wire == 4 and groups and groups.pop() == number, "a field has a wire type that is none")
         if outside:
@@ -126,24 +117,27 @@ def read_fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
     need(not groups, "a group is cut short")
 
 
+def empty(schema: Message) -> Values:
+    return {name: DEFAULTS[kind.base] if isinstance(kind.base, str) else [] for name, kind in schema.values()}
+
+
 def decode(data: bytes, schema: Message, unknown: list[int], old: Values | None = None) -> Values:
     """The values as protobuf parsers read them: the last one holds, submessages are merged into `old`."""
-    values = old or {item.name: item.default for item in schema.values()}
+    values = old or empty(schema)
     for number, wire, raw in read_fields(data):
-        item = schema.get(number)
-        if item is None or wire != item.wire:
+        name, kind = schema.get(number, ("", None))
+        if kind is None or wire != kind.wire:
             unknown.append(number)
-        elif item.repeated:
-            values[item.name].append(decode(raw, item.type, unknown))
-        elif isinstance(item.type, dict):
-            values[item.name] = decode(raw, item.type, unknown, values[item.name])
-        elif item.type == "text":
+        elif isinstance(kind.base, dict):
+            before = values[name].pop() if values[name] and not kind.repeated else None
+            values[name].append(decode(raw, kind.base, unknown, before))
+        elif kind.base == "text":
             try:
-                values[item.name] = raw.decode()
+                values[name] = raw.decode()
             except UnicodeDecodeError:
-                raise Refused(f"{item.name} is not UTF-8") from None
+                raise Refused(f"{name} is not UTF-8") from None
         else:
-            values[item.name] = FROM_VARINT.get(item.type, bytes)(raw)
+            values[name] = FROM_VARINT.get(kind.base, bytes)(raw)
     return values
 
 
@@ -159,27 +153,24 @@ def varint(value: int) -> bytes:
 def encode(values: Values, schema: Message) -> bytes:
     """The one encoding."""
     out = bytearray()
-    for number, item in schema.items():
-        value, tag = values[item.name], varint(number << 3 | item.wire)
-        for part in item.submessages(value):
-            raw = encode(part, item.type)
-            out += tag + varint(len(raw)) + raw
-        if isinstance(item.type, dict) or not value:
-            continue
-        if item.wire == 0:
-            out += tag + varint(value << 1 ^ value >> 31 if item.type == "sint32" else value)
-        else:
-            raw = value.encode() if item.type == "text" else value
-            out += tag + varint(len(raw)) + raw
+    for number, (name, kind) in schema.items():
+        value, tag = values[name], varint(number << 3 | kind.wire)
+        if kind.wire == 0 and value:
+            out += tag + varint(value << 1 ^ value >> 31 if kind.base == "sint32" else value)
+        elif kind.wire == 2 and value:
+            for part in value if isinstance(kind.base, dict) else [value]:
+                raw = encode(part, kind.base) if isinstance(kind.base, dict) else part
+                raw = raw.encode() if isinstance(raw, str) else raw
+                out += tag + varint(len(raw)) + raw
     return bytes(out)
 
 
 def check(values: Values, schema: Message) -> None:
     """Refuse values that are not as the tables of §4 to §6 say they must be."""
-    for item in schema.values():
-        need(item.check(values[item.name]), f"{item.name} is not as it must be")
-        for part in item.submessages(values[item.name]):
-            check(part, item.type)
+    for name, kind in schema.values():
+        need(kind.check(values[name]), f"{name} is not as it must be")
+        for part in values[name] if isinstance(kind.base, dict) else []:
+            check(part, kind.base)
 
 
 def read_message(data: bytes, schema: Message) -> Values:
@@ -200,23 +191,17 @@ P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
 
 
-def is_ed25519_point(encoded: bytes) -> bool:
-    """Whether y is below 2^255-19 and not that of a point of order 1, 2, 4 or 8."""
-    y = int.from_bytes(encoded, "little") % 2**255
-    of_order_8 = (D * y**4 + 2 * y**2 - 1) % P == 0  # doubled, it has y = 0, which is of order 4
-    return y < P and y not in {0, 1, P - 1} and not of_order_8
-
-
 @lru_cache(maxsize=65536)
 def load_key(spki: bytes) -> tuple[int, Any] | None:
     """The number of a key's algorithm, and the key; None if these bytes are not a public key."""
-    if len(spki) == 44 and spki.startswith(ED25519_PREFIX) and is_ed25519_point(spki[12:]):
-        return ED25519, Ed25519PublicKey.from_public_bytes(spki[12:])
+    if len(spki) == 44 and spki.startswith(ED25519_PREFIX):
+        y = int.from_bytes(spki[12:], "little") % 2**255
+        of_order_8 = (D * y**4 + 2 * y**2 - 1) % P == 0  # doubled, it has y = 0, which is of order 4
+        if y < P and y not in {0, 1, P - 1} and not of_order_8:
+            return ED25519, Ed25519PublicKey.from_public_bytes(spki[12:])
     if len(spki) == 91 and spki.startswith(P256_PREFIX):
-        try:
+        with suppress(ValueError):  # not on the curve
             return ECDSA_P256, EllipticCurvePublicKey.from_encoded_point(SECP256R1(), spki[26:])
-        except ValueError:  # not on the curve
-            return None
     return None
 
 
@@ -258,11 +243,11 @@ def is_batch(gtin: str, text: str) -> bool:
 
 
 def is_waybill(carrier: str, number: str) -> bool:
-    """Whether the check digit is right, if it is a UPU S10 identifier."""
-    if carrier != "upu" or not re.fullmatch(r"[A-Z]{2}[0-9]{9}[A-Z]{2}", number):
+    """Whether a UPU S10 identifier, and nothing else, is with carrier `upu`."""
+    if not re.fullmatch(r"[A-Z]{2}[0-9]{9}[A-Z]{2}", number):
         return carrier != "upu"
     rest = 11 - sum(int(c) * w for c, w in zip(number[2:10], (8, 6, 4, 2, 3, 5, 9, 7), strict=True)) % 11
-    return int(number[10]) == {10: 0, 11: 5}.get(rest, rest)
+    return (carrier == "upu") == (int(number[10]) == {10: 0, 11: 5}.get(rest, rest))
 
 
 def is_uscc(text: str) -> bool:
@@ -316,9 +301,9 @@ HIDDEN = re.compile(  # titles, names, origins and licence numbers have none of 
 )
 
 
-def is_shown(text: str) -> bool:
-    """Whether a title, name, origin or licence number has nothing hidden and no blank at an end."""
-    return not HIDDEN.search(text) and text == text.strip(" \u3000")
+def is_text(text: str, least: int, most: int) -> bool:
+    """Whether a title, name, origin or licence number has that many bytes, and none that are not shown."""
+    return least <= len(text.encode()) <= most and not HIDDEN.search(text) and text == text.strip(" \u3000")
 
 
 def is_date(text: str) -> bool:
@@ -329,35 +314,29 @@ def is_date(text: str) -> bool:
         return False
 
 
-def is_origin(text: str) -> bool:
-    return is_shown(text) and not re.search("[ \u3000+]", text) and 1 <= len(text.encode()) <= 128
+def matching(pattern: str, most: int = 128) -> Type:
+    return Type("text", lambda value: len(value) <= most and re.fullmatch(pattern, value))
 
 
-def is_resolution(body: Values | None) -> bool:
-    """Whether a complaint's remedy is 0 exactly when it is refused."""
-    return body is None or (body["outcome"] == 3) == (body["remedy"] == 0)
+def whatever(_: Any) -> bool:
+    return True
 
 
-def matching(pattern: str, most: int = 128) -> tuple[str, Callable[[Any], object]]:
-    """A text all of which matches."""
-    return "text", lambda value: len(value) <= most and re.fullmatch(pattern, value)
-
-
-TYPES: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "uint32": ("uint32", lambda _: True),
-    "uint64": ("uint64", lambda _: True),
-    "bool": ("bool", lambda _: True),
-    "key": ("bytes", lambda value: load_key(value) is not None),
-    "hash": ("bytes", lambda value: len(value) == 32),
-    "hash?": ("bytes", lambda value: len(value) in {0, 32}),
-    "time": ("int64", lambda value: 1 <= value <= 253402250399999999),
-    "offset": ("sint32", lambda value: -840 <= value <= 840),
-    "chain": ("text", chain_kind),
-    "party": ("text", lambda value: chain_kind(value) == "party"),
-    "parcel?": ("text", lambda value: value == "" or chain_kind(value) in PARCEL_CHAINS),
-    "gln?": ("text", lambda value: value == "" or (re.fullmatch("[0-9]{13}", value) and is_gs1(value))),
-    "origin": ("text", is_origin),
-    "date?": ("text", is_date),
+TYPES = {
+    "uint32": Type("uint32", whatever),
+    "uint64": Type("uint64", whatever),
+    "bool": Type("bool", whatever),
+    "key": Type("bytes", lambda value: load_key(value) is not None),
+    "hash": Type("bytes", lambda value: len(value) == 32),
+    "hash?": Type("bytes", lambda value: len(value) in {0, 32}),
+    "time": Type("int64", lambda value: 1 <= value <= 253402250399999999),
+    "offset": Type("sint32", lambda value: -840 <= value <= 840),
+    "chain": Type("text", chain_kind),
+    "party": Type("text", lambda value: chain_kind(value) == "party"),
+    "parcel?": Type("text", lambda value: value == "" or chain_kind(value) in PARCEL_CHAINS),
+    "gln?": Type("text", lambda value: value == "" or (re.fullmatch("[0-9]{13}", value) and is_gs1(value))),
+    "origin": Type("text", lambda value: is_text(value, 1, 128) and not re.search("[ \u3000+]", value)),
+    "date?": Type("text", is_date),
     "region": matching(REGION),
     "region?": matching(f"|{REGION}"),
     "media": matching(f"{TOKEN}/{TOKEN}", 127),
@@ -366,102 +345,82 @@ TYPES: dict[str, tuple[str, Callable[[Any], object]]] = {
 }
 
 
-def type_of(name: str) -> tuple[str, Callable[[Any], object]]:
+def type_of(name: str) -> Type:
     """The type of that name: one of the above, or a range of a number or of the bytes of text or bytes."""
     if name in TYPES:
         return TYPES[name]
     kind, least, most = re.fullmatch(r"(text|bytes|)([0-9]+)-([0-9]*)", name).groups()
     low, high = int(least), int(most or 2**32)
     if kind == "text":
-        return kind, lambda value: is_shown(value) and low <= len(value.encode()) <= high
-    return kind or "uint32", lambda value: low <= (len(value) if kind else value) <= high
+        return Type(kind, lambda value: is_text(value, low, high))
+    return Type(kind or "uint32", lambda value: low <= (len(value) if kind else value) <= high)
 
 
-def message(fields: str, **special: Field) -> Message:
-    """A message whose fields, `name:type`, are numbered from 1; those without a type are given by name."""
-    pairs = (item.partition(":") for item in fields.split())
-    items = [Field(name, *type_of(spec)) if spec else special[name] for name, _, spec in pairs]
-    return dict(enumerate(items, start=1))
+def message(fields: str) -> Message:
+    """A message whose fields, `name:type`, are numbered from 1."""
+    pairs = (item.split(":") for item in fields.split())
+    return {number: (name, type_of(spec)) for number, (name, spec) in enumerate(pairs, start=1)}
 
 
-RATINGS = "product_rating:0-5 description_rating:0-5 delivery_rating:0-5"
-BODIES = {
-    16: (
-        "genesis",
-        "origin:origin format_version:1- rules_version:1- regulator:party regulator_name:text1-200 "
-        "regulator_key:key",
-    ),
-    17: ("rules_adoption", "rules_version:1-"),
-    18: (
-        "party_registration",
-        "role:1-4 name:text0-200 public_key:key licence_number:text0-64 licence_until:date?",
-    ),
-    19: ("key_addition", "public_key:key"),
-    20: ("key_revocation", "key_id:hash reason:1-4"),
-    21: ("party_status_change", "status:1-2 reason:1-4 licence_until:date?"),
-    32: ("listing", "title:text1-200 category:1-8 gross_weight_g:uint32 origin_region:region?"),
-    33: ("sale", "buyer_key:key quantity:1- order_commitment:hash?"),
-    34: ("shipment", "stage:1-11 sale:hash? parcel:parcel? weight_g:uint32"),
-    35: ("receipt", "sale:hash proxy:bool condition:1-4"),
-    36: ("review", f"sale:hash rating:1-5 {RATINGS} text_commitment:hash?"),
-    37: ("follow_up", "review:hash rating:0-5 text_commitment:hash?"),
-    38: ("complaint", "sale:hash category:1-8 remedy:1-5 text_commitment:hash?"),
-    39: ("complaint_reply", "complaint:hash stance:1-3 text_commitment:hash?"),
-    40: ("complaint_resolution", "complaint:hash outcome:1-3 remedy:0-5 text_commitment:hash?"),
-    41: ("recall", "reason:1-5 text_commitment:hash?"),
-    42: ("correction", "event:hash reason:1-5 replacement:hash?"),
-}
-HEAD = message(
-    "chain:chain occurred_at place nonce:bytes16-16 evidence seen_head:hash?",
-    occurred_at=Field("occurred_at", message("unix_us:time utc_offset_minutes:offset"), bool),
-    place=Field("place", message("region:region gln:gln?")),
-    evidence=Field(
-        "evidence",
-        message("sha256:hash media_type:media uri:uri?"),
-        lambda items: len(items) <= 32,
-        repeated=True,
-    ),
-)
-EVENT = HEAD | {number: Field(name, message(fields)) for number, (name, fields) in BODIES.items()}
-EVENT[40] = EVENT[40]._replace(check=is_resolution)
+def is_resolution(bodies: list[Values]) -> bool:
+    """Whether a complaint's remedy is 0 exactly when it is refused."""
+    return all((body["outcome"] == 3) == (body["remedy"] == 0) for body in bodies)
+
+
+TYPES["when"] = Type(message("unix_us:time utc_offset_minutes:offset"), bool)
+TYPES["place?"] = Type(message("region:region gln:gln?"), whatever)
+EVIDENCE = message("sha256:hash media_type:media uri:uri?")
+TYPES["evidence"] = Type(EVIDENCE, lambda items: len(items) <= 32, repeated=True)
 SIGNATURE = message("key_id:hash algorithm:1-2 signature:bytes64-64")
-ENVELOPE = message(
-    "payload_type:payload payload:bytes0-49152 signatures",
-    signatures=Field("signatures", SIGNATURE, lambda items: len(items) == 1, repeated=True),
-)
+TYPES["signature"] = Type(SIGNATURE, lambda items: len(items) == 1, repeated=True)
+ENVELOPE = message("payload_type:payload payload:bytes0-49152 signatures:signature")
 ENTRY = message("chain_seq:uint64 previous:hash? recorded_at_us:time envelope:bytes0-65000")
-
-
-@dataclass(frozen=True)
-class Signer:
-    """Who signed: a party or member (its chain key), or the buyer of a sale (the sale's event id)."""
-
-    party: str = ""
-    sale: bytes = b""
-
-    @property
-    def company(self) -> str:
-        return company_of(self.party)
+HEAD = message("chain:chain occurred_at:when place:place? nonce:bytes16-16 evidence:evidence seen_head:hash?")
+BODIES = """
+16 genesis origin:origin format_version:1- rules_version:1- regulator:party regulator_name:text1-200 regulator_key:key
+17 rules_adoption rules_version:1-
+18 party_registration role:1-4 name:text0-200 public_key:key licence_number:text0-64 licence_until:date?
+19 key_addition public_key:key
+20 key_revocation key_id:hash reason:1-4
+21 party_status_change status:1-2 reason:1-4 licence_until:date?
+32 listing title:text1-200 category:1-8 gross_weight_g:uint32 origin_region:region?
+33 sale buyer_key:key quantity:1- order_commitment:hash?
+34 shipment stage:1-11 sale:hash? parcel:parcel? weight_g:uint32
+35 receipt sale:hash proxy:bool condition:1-4
+36 review sale:hash rating:1-5 product:0-5 description:0-5 delivery:0-5 text_commitment:hash?
+37 follow_up review:hash rating:0-5 text_commitment:hash?
+38 complaint sale:hash category:1-8 remedy:1-5 text_commitment:hash?
+39 complaint_reply complaint:hash stance:1-3 text_commitment:hash?
+40 complaint_resolution complaint:hash outcome:1-3 remedy:0-5 text_commitment:hash?
+41 recall reason:1-5 text_commitment:hash?
+42 correction event:hash reason:1-5 replacement:hash?
+"""
+KINDS = {int(number): name for number, name in re.findall(r"(\d+) (\w+) ", BODIES)}
+EVENT = HEAD | {
+    number: (KINDS[number], Type(message(fields), is_resolution if number == 40 else whatever))
+    for number, fields in zip(KINDS, re.findall(r"\w+ (\w+:.+)", BODIES), strict=True)
+}
 
 
 @dataclass
 class Event:
-    """An entry taken apart, and who signed it as soon as that is known."""
+    """An entry taken apart; its signer and flags are set as soon as they are known."""
 
     entry: Values
     signature: Values
-    signed: bytes
-    id: bytes
+    payload: bytes
     head: Values
     number: int  # of the body; 0 if the event is unknown
-    signer: Signer = field(default_factory=Signer)
+    signer: str = ""  # the chain key of a party or member; `sale/<event id>` of a buyer
+    flags: list[str] = field(default_factory=list)
 
     def __post_init__(self):
-        self.name = BODIES[self.number][0] if self.number else "unknown"
-        self.body: Values = self.head[self.name] if self.number else {}
+        self.id = digest(self.payload)
+        self.name = KINDS[self.number] if self.number else "unknown"
+        self.body: Values = self.head[self.name][0] if self.number else {}
         self.chain: str = self.head["chain"]
         self.chain_kind = chain_kind(self.chain)
-        self.occurred: int = self.head["occurred_at"]["unix_us"]
+        self.occurred: int = self.head["occurred_at"][0]["unix_us"]
         self.recorded: int = self.entry["recorded_at_us"]  # the page's T
 
 
@@ -470,24 +429,31 @@ def take_apart(data: bytes, index: int) -> Event:
     need(len(data) <= 65535, "the entry is too large")
     entry = read_message(data, ENTRY)
     envelope = read_message(entry["envelope"], ENVELOPE)
-    payload, unknown = envelope["payload"], []
+    event, number = read_event(envelope["payload"], index)
+    return Event(entry, envelope["signatures"][0], envelope["payload"], event, number)
+
+
+def read_event(payload: bytes, index: int) -> tuple[Values, int]:
+    """An event's values, and the number of its body or 0 if the event is unknown (§9)."""
+    unknown: list[int] = []
     event = decode(payload, EVENT, unknown)
-    numbers = [number for number, (name, _) in BODIES.items() if event[name] is not None]
+    numbers = [number for number, name in KINDS.items() if event[name]]
     if index == 0 and 16 in numbers:
-        known = {"format_version": FORMAT_VERSION, "rules_version": RULES_VERSION}
-        for name, value in ((name, event["genesis"][name]) for name in known):
-            if value > known[name]:
-                raise UnknownVersion(f"{name} {value} is unknown to this verifier: nothing was verified")
+        check_versions(event["genesis"][0])
     if unknown:
         need(index, "the genesis has an unknown field")
         check(event, HEAD)
-    else:
-        need(encode(event, EVENT) == payload, "the event is not in its one encoding")
-        need(len(numbers) == 1, "the event has no body, or more than one")
-        check(event, EVENT)
-    signed = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
-    number = 0 if unknown else numbers[0]
-    return Event(entry, envelope["signatures"][0], signed, digest(payload), event, number)
+        return event, 0
+    need(encode(event, EVENT) == payload, "the event is not in its one encoding")
+    need(len(numbers) == 1, "the event has no body, or more than one")
+    check(event, EVENT)
+    return event, numbers[0]
+
+
+def check_versions(genesis: Values) -> None:
+    for name, known in ("format_version", FORMAT_VERSION), ("rules_version", RULES_VERSION):
+        if genesis[name] > known:
+            raise UnknownVersion(f"{name} {genesis[name]} is unknown to this verifier: nothing was verified")
 
 
 # §7: the tree and its checkpoint
@@ -575,15 +541,6 @@ def open_checkpoint(note: bytes, origin: str, vkey: str, found: list[str]) -> Ch
 
 
 @dataclass
-class Key:
-    """A key that was introduced, and who holds it."""
-
-    spki: bytes
-    holder: Signer
-    revoked: bool = False
-
-
-@dataclass
 class Party:
     """A party or a member."""
 
@@ -597,6 +554,7 @@ class Party:
 class Sale:
     """A sale, and what became of it."""
 
+    id: bytes
     chain: str
     merchant: str
     occurred: int
@@ -606,7 +564,7 @@ class Sale:
 
 ALL_CHAINS = PRODUCT_CHAINS | PARCEL_CHAINS | PARTY_CHAINS
 ORDERED_CHAINS = ALL_CHAINS - {"product", "lot"}
-CHAINS_OF_KIND = dict.fromkeys((16, 17), {"ledger"}) | dict.fromkeys((18, 19, 20, 21), PARTY_CHAINS)
+CHAINS_OF_KIND = {16: {"ledger"}, 17: {"ledger"}} | dict.fromkeys((18, 19, 20, 21), PARTY_CHAINS)
 CHAINS_OF_KIND |= {34: PRODUCT_CHAINS | PARCEL_CHAINS, 41: {"product", "lot"}, 42: ALL_CHAINS}
 
 
@@ -616,183 +574,162 @@ class Rules:
 
     version: int = RULES_VERSION
     regulator: str = ""
-    keys: dict[bytes, Key] = field(default_factory=dict)
+    keys: dict[bytes, tuple[bytes, str]] = field(default_factory=dict)  # the key, who holds it
+    revoked: set[bytes] = field(default_factory=set)
     parties: dict[str, Party] = field(default_factory=dict)
-    listings: set[tuple[str, str]] = field(default_factory=set)
+    listings: set[tuple[str, str]] = field(default_factory=set)  # company, chain
     sales: dict[bytes, Sale] = field(default_factory=dict)
-    reviews: dict[bytes, tuple[bytes, str]] = field(default_factory=dict)  # sale and side
+    reviews: dict[bytes, tuple[bytes, str]] = field(default_factory=dict)  # sale, side
     complaints: dict[bytes, bytes] = field(default_factory=dict)  # sale
-    events: dict[bytes, tuple[str, Signer]] = field(default_factory=dict)  # chain and signer
+    events: dict[bytes, tuple[str, str]] = field(default_factory=dict)  # chain, signer
 
     def judge(self, e: Event) -> None:
         """Refuse what version 1 refuses."""
-        need(
-            e.chain_kind in CHAINS_OF_KIND.get(e.number, PRODUCT_CHAINS), f"no {e.name} belongs on this chain"
-        )
+        need(e.chain_kind in CHAINS_OF_KIND.get(e.number, PRODUCT_CHAINS), f"{e.name} is on a wrong chain")
         need(e.occurred <= e.recorded + 10 * MINUTE, "it happened more than ten minutes after its record")
         if e.number == 16:
             return  # §7 says the rest
-        need(not self.keys[e.signature["key_id"]].revoked, "its key is revoked")
-        holders = {e.signer.party, e.signer.company} & self.parties.keys()
+        need(e.signature["key_id"] not in self.revoked, "its key is revoked")
+        holders = {e.signer, company_of(e.signer)} & self.parties.keys()
         need(not any(self.parties[name].suspended for name in holders), "its signer is suspended")
-        getattr(self, f"_judge_{e.name}")(e)
+        if e.number <= 21:
+            self._judge_founding(e)
+        else:
+            self._judge_trade(e)
 
     def _role(self, e: Event) -> int:
         """The signer's role: a member has its company's, a buyer none."""
-        return self.parties[e.signer.company].role if e.signer.party else 0
+        company = self.parties.get(company_of(e.signer))
+        return company.role if company else 0
 
     def _lapsed(self, party: str, e: Event) -> bool:
         """Whether a party's licence had run out on the day, in UTC+8, on which the event was recorded."""
         today = date(1970, 1, 1) + timedelta(days=(e.recorded + 8 * HOUR) // DAY)
-        return party != "" and "" < self.parties[party].licence_until < today.isoformat()
+        return party in self.parties and "" < self.parties[party].licence_until < today.isoformat()
 
-    def _accreditor(self, e: Event) -> str:
-        """The signer if it is a company or authority that has not lapsed; else empty."""
-        party = e.signer.party
-        return party if party == e.signer.company and not self._lapsed(party, e) else ""
+    def _is_accreditor(self, e: Event) -> bool:
+        return e.signer == company_of(e.signer) and not self._lapsed(e.signer, e)
 
     def _has_authority(self, e: Event) -> bool:
         """Whether the signer has authority over the party that the event is about."""
-        by, party = self._accreditor(e), self.parties[e.chain]
+        party = self.parties[e.chain]
         as_regulator = self._role(e) == REGULATOR and party.role != REGULATOR
-        as_superior = by != e.chain and by in {party.registered_by, company_of(e.chain)}
-        return by != "" and (as_regulator or as_superior)
+        as_superior = e.signer != e.chain and e.signer in {party.registered_by, company_of(e.chain)}
+        return self._is_accreditor(e) and (as_regulator or as_superior)
 
     def _has_listed(self, e: Event) -> bool:
         """Whether the signer is a merchant whose company has listed the chain or its product."""
-        listed = {(e.signer.company, chain) for chain in (e.chain, product_of(e.chain))} & self.listings
+        listed = {(company_of(e.signer), chain) for chain in (e.chain, product_of(e.chain))} & self.listings
         return self._role(e) == MERCHANT and bool(listed)
 
-    def sale_of(self, e: Event) -> bytes:
-        """The sale that the event names, or whose review or complaint it names; or empty."""
+    def _sale_of(self, e: Event) -> Sale | None:
+        """The sale that the event names, or whose review or complaint it names."""
+        ref = e.body.get("sale")
         if "review" in e.body:
-            return self.reviews.get(e.body["review"], (b"", ""))[0]
+            ref, _ = self.reviews.get(e.body["review"], (None, ""))
         if "complaint" in e.body:
-            return self.complaints.get(e.body["complaint"], b"")
-        return e.body.get("sale", b"")
+            ref = self.complaints.get(e.body["complaint"])
+        return self.sales.get(ref)
 
-    def _sale(self, e: Event) -> tuple[Sale, str]:
-        """The sale that the event is part of; and the signer's side of it: buyer, merchant or none (empty)."""
-        sale = self.sales.get(self.sale_of(e))
-        need(sale and sale.chain == e.chain, "it names nothing of a sale on this chain")
-        if e.signer.party:
-            return sale, "merchant" if e.signer.company == sale.merchant else ""
-        return sale, "buyer" if e.signer.sale == self.sale_of(e) else ""
+    def _side(self, e: Event, sale: Sale) -> str:
+        """The signer's side of the sale: buyer, merchant or none (empty)."""
+        sides = {f"sale/{sale.id.hex()}": "buyer", sale.merchant: "merchant"}
+        return sides.get(company_of(e.signer), "")
 
-    def _judge_new_key(self, spki: bytes) -> None:
+    def _needs_new_key(self, spki: bytes) -> None:
         need(digest(spki) not in self.keys, "the key was introduced before")
 
-    def _judge_rules_adoption(self, e: Event) -> None:
-        need(e.signer.party == self.regulator, "its signer is not the genesis' regulator")
-        need(e.body["rules_version"] == self.version + 1, "the rules version is not the next one")
-
-    def _judge_party_registration(self, e: Event) -> None:
-        role, company, by = e.body["role"], company_of(e.chain), self._role(e)
-        if e.chain == company:
-            allowed = by == REGULATOR or (by == PLATFORM and role == MERCHANT)
+    def _judge_founding(self, e: Event) -> None:
+        """The rows of kinds 17 to 21."""
+        body, company, by = e.body, company_of(e.chain), self._role(e)
+        need(e.number <= 18 or e.chain in self.parties, "the party is not registered")
+        if e.number == 17:
+            need(e.signer == self.regulator, "its signer is not the genesis' regulator")
+            need(body["rules_version"] == self.version + 1, "the rules version is not the next one")
+        elif e.number == 18:
+            if e.chain == company:
+                allowed = by == REGULATOR or (by == PLATFORM and body["role"] == MERCHANT)
+            else:
+                need(company in self.parties, "its company is not registered")
+                need(self.parties[company].role == body["role"], "its company has another role")
+                allowed = by == REGULATOR or (by in {COURIER, MERCHANT} and e.signer == company)
+            need(allowed and self._is_accreditor(e), "its signer cannot register this party")
+            need(e.chain not in self.parties, "the party is registered already")
+            need((body["name"] != "") == (e.chain == company), "a company has a name and a member has none")
         else:
-            need(company in self.parties, "its company is not registered")
-            need(self.parties[company].role == role, "its company has another role")
-            allowed = by == REGULATOR or (by in {COURIER, MERCHANT} and e.signer.party == company)
-        need(allowed and self._accreditor(e), "its signer cannot register this party")
-        need(e.chain not in self.parties, "the party is registered already")
-        need((e.body["name"] != "") == (e.chain == company), "a company has a name and a member has none")
-        self._judge_new_key(e.body["public_key"])
+            own_key = e.number in {19, 20} and e.signer == e.chain
+            need(own_key or self._has_authority(e), "its signer has no authority over the party")
+        if e.number in {18, 19}:
+            self._needs_new_key(body["public_key"])
+        if e.number == 20:
+            _, holder = self.keys.get(body["key_id"], (b"", ""))
+            need(holder == e.chain, "the key is not this party's")
 
-    def _judge_own_key(self, e: Event) -> None:
-        need(e.chain in self.parties, "the party is not registered")
-        need(
-            e.signer.party == e.chain or self._has_authority(e), "its signer has no authority over the party"
-        )
-
-    def _judge_key_addition(self, e: Event) -> None:
-        self._judge_own_key(e)
-        self._judge_new_key(e.body["public_key"])
-
-    def _judge_key_revocation(self, e: Event) -> None:
-        self._judge_own_key(e)
-        key = self.keys.get(e.body["key_id"])
-        need(key and key.holder.party == e.chain, "the key is not this party's")
-
-    def _judge_party_status_change(self, e: Event) -> None:
-        need(e.chain in self.parties, "the party is not registered")
-        need(self._has_authority(e), "its signer has no authority over the party")
-
-    def _judge_listing(self, e: Event) -> None:
-        need(self._role(e) == MERCHANT, "its signer is not a merchant")
-
-    def _judge_sale(self, e: Event) -> None:
-        need(self._has_listed(e), "its signer is not a merchant that has listed this")
-        self._judge_new_key(e.body["buyer_key"])
-
-    def _judge_shipment(self, e: Event) -> None:
-        dispatched, parcel = e.body["stage"] == 1, e.body["parcel"]
-        need(e.head["place"], "a shipment needs a place")
-        if e.chain_kind in PARCEL_CHAINS:
-            need(self._role(e) in {MERCHANT, COURIER}, "its signer is neither merchant nor courier")
-            need(not (dispatched or parcel or e.body["sale"]), "a parcel is not dispatched and names nothing")
-        else:
-            _, side = self._sale(e)
-            need(self._role(e) == COURIER or side == "merchant", "its signer is no courier, nor the merchant")
-            need((parcel != "") == dispatched, "the parcel must be set exactly when dispatched")
-
-    def _judge_receipt(self, e: Event) -> None:
-        sale, side = self._sale(e)
-        by_right = self._role(e) == COURIER if e.body["proxy"] else side == "buyer"
-        need(by_right, "its signer is neither the buyer nor, by proxy, a courier")
-        need(not sale.received, "the sale is received already")
-
-    def _judge_review(self, e: Event) -> None:
-        sale, side = self._sale(e)
-        need(side and side not in sale.reviewed, "its signer is not a side of the sale, or reviewed already")
-        need(sale.received, "the sale is not received yet")
-        more = [e.body[f"{name}_rating"] for name in ("product", "description", "delivery")]
-        need(side == "buyer" or not any(more), "a merchant gives one rating only")
-
-    def _judge_follow_up(self, e: Event) -> None:
-        need(self._sale(e)[1] == self.reviews[e.body["review"]][1], "its signer did not write the review")
-
-    def _judge_complaint(self, e: Event) -> None:
-        need(self._sale(e)[1] == "buyer", "its signer is not the buyer")
-
-    def _judge_complaint_reply(self, e: Event) -> None:
-        allowed = self._sale(e)[1] == "merchant" or self._role(e) in {PLATFORM, REGULATOR}
-        need(allowed, "its signer is neither the merchant nor a platform or regulator")
-
-    _judge_complaint_resolution = _judge_complaint_reply
-
-    def _judge_recall(self, e: Event) -> None:
-        allowed = self._role(e) == REGULATOR or self._has_listed(e)
-        need(allowed, "its signer is neither a regulator nor a merchant that has listed this")
-
-    def _judge_correction(self, e: Event) -> None:
-        chain, signer = self.events.get(e.body["event"], ("", Signer()))
-        need(chain == e.chain, "the corrected event is not recorded on this chain")
-        registrar = self.parties[signer.party].registered_by if signer.party else ""
-        allowed = e.signer == signer or (registrar and e.signer.party == registrar)
-        need(allowed, "its signer neither signed the event nor registered who did")
+    def _judge_trade(self, e: Event) -> None:  # noqa: C901, PLR0912 - it has the rows of the page's table
+        """The rows of kinds 32 to 42."""
+        body, by, sale = e.body, self._role(e), self._sale_of(e)
+        if e.number in range(35, 41) or (e.number == 34 and e.chain_kind in PRODUCT_CHAINS):
+            need(sale and sale.chain == e.chain, "it names nothing of a sale on this chain")
+        side = self._side(e, sale) if sale else ""
+        match e.number:
+            case 32:
+                need(by == MERCHANT, "its signer is not a merchant")
+            case 33:
+                need(self._has_listed(e), "its signer is not a merchant that has listed this")
+                self._needs_new_key(body["buyer_key"])
+            case 34:
+                dispatched, parcel = body["stage"] == 1, body["parcel"]
+                need(e.head["place"], "a shipment needs a place")
+                if e.chain_kind in PARCEL_CHAINS:
+                    need(by in {MERCHANT, COURIER}, "its signer is neither merchant nor courier")
+                    need(not (dispatched or parcel or body["sale"]), "it names something for a parcel")
+                else:
+                    need(by == COURIER or side == "merchant", "its signer is no courier, nor the merchant")
+                    need((parcel != "") == dispatched, "the parcel must be set exactly when dispatched")
+            case 35:
+                allowed = by == COURIER if body["proxy"] else side == "buyer"
+                need(allowed, "its signer is neither the buyer nor, by proxy, a courier")
+                need(not sale.received, "the sale is received already")
+            case 36:
+                need(side and side not in sale.reviewed, "its signer is no side, or reviewed already")
+                need(sale.received, "the sale is not received yet")
+                more = body["product"] or body["description"] or body["delivery"]
+                need(side == "buyer" or not more, "a merchant gives one rating only")
+            case 37:
+                need(side == self.reviews[body["review"]][1], "its signer did not write the review")
+            case 38:
+                need(side == "buyer", "its signer is not the buyer")
+            case 39 | 40:
+                need(side == "merchant" or by in {PLATFORM, REGULATOR}, "its signer cannot answer this")
+            case 41:
+                need(by == REGULATOR or self._has_listed(e), "its signer cannot recall this")
+            case 42:
+                chain, signer = self.events.get(body["event"], ("", ""))
+                need(chain == e.chain, "the corrected event is not recorded on this chain")
+                allowed = {signer, self.parties[signer].registered_by if signer in self.parties else signer}
+                need(e.signer in allowed, "its signer neither signed the event nor registered who did")
 
     def flags(self, e: Event, latest: int) -> list[str]:
         """The event's flags; `latest` is the latest occurred_at on its chain so far."""
-        sale = self.sales.get(self.sale_of(e))
+        sale = self._sale_of(e)
         before_sale = sale is not None and e.occurred < sale.occurred
         flags = {
             "LATE": e.recorded - e.occurred > HOUR,
             "OUT_OF_ORDER": before_sale or (e.chain_kind in ORDERED_CHAINS and e.occurred < latest),
             "PROXY_RECEIPT": e.number == 35 and self._role(e) == COURIER,
-            "LICENCE_LAPSED": self._lapsed(e.signer.party, e) or self._lapsed(e.signer.company, e),
+            "LICENCE_LAPSED": self._lapsed(e.signer, e) or self._lapsed(company_of(e.signer), e),
             "AFTER_RECEIPT": e.number == 34 and sale is not None and sale.received,
             "CLOCK_AHEAD": e.occurred > e.recorded,
         }
         return [name for name, holds in flags.items() if holds]
 
-    def establish(self, e: Event) -> None:
+    def establish(self, e: Event) -> None:  # noqa: C901 - a list of what each kind establishes
         """Remember what a valid event establishes."""
-        body = e.body
+        body, company = e.body, company_of(e.signer)
         self.events[e.id] = e.chain, e.signer
         for name in {"regulator_key", "public_key", "buyer_key"} & body.keys():
-            holder = Signer(sale=e.id) if e.number == 33 else Signer(party=body.get("regulator", e.chain))
-            self.keys[digest(body[name])] = Key(body[name], holder)
+            holder = f"sale/{e.id.hex()}" if e.number == 33 else body.get("regulator", e.chain)
+            self.keys[digest(body[name])] = body[name], holder
         match e.number:
             case 16:
                 self.regulator = body["regulator"]
@@ -800,23 +737,22 @@ class Rules:
             case 17:
                 self.version = body["rules_version"]
             case 18:
-                self.parties[e.chain] = Party(body["role"], e.signer.party, body["licence_until"])
+                self.parties[e.chain] = Party(body["role"], e.signer, body["licence_until"])
             case 20:
-                self.keys[body["key_id"]].revoked = True
+                self.revoked.add(body["key_id"])
             case 21:
                 party = self.parties[e.chain]
                 party.suspended = body["status"] == 2
                 party.licence_until = body["licence_until"] or party.licence_until
             case 32:
-                self.listings.add((e.signer.company, e.chain))
+                self.listings.add((company, e.chain))
             case 33:
-                self.sales[e.id] = Sale(e.chain, e.signer.company, e.occurred)
+                self.sales[e.id] = Sale(e.id, e.chain, company, e.occurred)
             case 35:
                 self.sales[body["sale"]].received = True
             case 36:
-                sale, side = self._sale(e)
-                sale.reviewed.add(side)
-                self.reviews[e.id] = body["sale"], side
+                self.reviews[e.id] = body["sale"], self._side(e, self.sales[body["sale"]])
+                self.sales[body["sale"]].reviewed.add(self.reviews[e.id][1])
             case 38:
                 self.complaints[e.id] = body["sale"]
 
@@ -825,24 +761,12 @@ class Rules:
 
 
 @dataclass
-class Judged:
-    """What was read of an entry."""
-
-    hash: bytes
-    event_id: bytes = b""
-    chain: str = ""
-    kind: str = ""
-    signer: str = ""  # empty for a buyer
-    flags: list[str] = field(default_factory=list)
-
-
-@dataclass
 class Report:
     """What was found. `unknown_kinds` and `unjudged`: indexes of entries that no rules were applied to."""
 
     findings: list[tuple[int | None, str]] = field(default_factory=list)
     root: bytes = b""
-    entries: list[Judged] = field(default_factory=list)
+    entries: list[Event | None] = field(default_factory=list)  # None: could not be read
     unknown_kinds: list[int] = field(default_factory=list)
     unjudged: list[int] = field(default_factory=list)
 
@@ -851,89 +775,75 @@ class Report:
         return not self.findings
 
 
-@dataclass(frozen=True)
-class Chain:
-    """How far a chain has come."""
-
-    length: int = 0
-    head: bytes = b""
-    latest: int = 0
-
-
-@dataclass
 class Verifier:
     """Reads a log's entries one after the other."""
 
-    origin: str
-    report: Report = field(default_factory=Report)
-    rules: Rules = field(default_factory=Rules)
-    chains: dict[str, Chain] = field(default_factory=dict)
-    seen: set[bytes] = field(default_factory=set)
-    last_recorded: int = 0
+    def __init__(self, origin: str):
+        self.origin, self.report, self.rules = origin, Report(), Rules()
+        self.chains: dict[str, tuple[int, bytes, int]] = {}  # length, head, latest occurred_at
+        self.seen: set[bytes] = set()
+        self.last_recorded = 0
 
     def read(self, data: bytes) -> bytes:
         """Judge the next entry and return its hash."""
-        index, judged = len(self.report.entries), Judged(digest(b"\x00" + data))
-        self.report.entries.append(judged)
+        index, leaf = len(self.report.entries), digest(b"\x00" + data)
+        self.report.entries.append(None)
         try:
-            self._read(take_apart(data, index), index, judged)
+            event = self.report.entries[index] = take_apart(data, index)
+            self._judge(event, index, leaf)
         except Refused as refused:
             self.report.findings.append((index, str(refused)))
             if isinstance(refused, UnknownVersion):
                 raise
-        return judged.hash
+        return leaf
 
-    def _read(self, e: Event, index: int, judged: Judged) -> None:
+    def _judge(self, e: Event, index: int, leaf: bytes) -> None:
         """Judge an entry that could be taken apart; its chain goes on with it even if it is refused."""
-        judged.event_id, judged.chain, judged.kind = e.id, e.chain, e.name
-        chain, is_new, last = self.chains.get(e.chain, Chain()), e.id not in self.seen, self.last_recorded
-        self.chains[e.chain] = Chain(chain.length + 1, judged.hash, max(chain.latest, e.occurred))
+        length, head, latest = self.chains.get(e.chain, (0, b"", 0))
+        is_new, last_recorded = e.id not in self.seen, self.last_recorded
+        self.chains[e.chain] = length + 1, leaf, max(latest, e.occurred)
         self.seen.add(e.id)
         self.last_recorded = e.recorded
-        need(e.entry["chain_seq"] == chain.length, "it does not have the next number of its chain")
-        need(e.entry["previous"] == chain.head, "it does not link to the entry before it on its chain")
-        need(e.recorded >= last, "it was recorded before the entry before it")
+        need(e.entry["chain_seq"] == length, "it does not have the next number of its chain")
+        need(e.entry["previous"] == head, "it does not link to the entry before it on its chain")
+        need(e.recorded >= last_recorded, "it was recorded before the entry before it")
         need(is_new, "the log holds this event already")
         need((e.number == 16) == (index == 0), "the first entry must be a genesis, and no other")
         self._check_signature(e)
-        judged.signer = e.signer.party
+        if self.rules.version != RULES_VERSION:
+            self.report.unjudged.append(index)
         if not e.number:
             self.report.unknown_kinds.append(index)
             self.rules.events[e.id] = e.chain, e.signer
-        elif self.rules.version != RULES_VERSION:
-            self.report.unjudged.append(index)
-        else:
+        elif self.rules.version == RULES_VERSION:
             self.rules.judge(e)
-            judged.flags = self.rules.flags(e, chain.latest)
+            e.flags = self.rules.flags(e, latest)
             self.rules.establish(e)
 
     def _check_signature(self, e: Event) -> None:
-        """§2, §7, §8, §9: find the key that the envelope names, check the signature; a genesis has its own."""
-        key = self.rules.keys.get(e.signature["key_id"])
+        """Find the key that the envelope names, and check the signature; a genesis has its own key."""
+        key_id = e.signature["key_id"]
+        key, e.signer = self.rules.keys.get(key_id, (b"", ""))
         if e.number == 16:
-            key = Key(e.body["regulator_key"], Signer(party=e.body["regulator"]))
-            need(digest(key.spki) == e.signature["key_id"], "the genesis is not signed by its own regulator")
+            key, e.signer = e.body["regulator_key"], e.body["regulator"]
+            need(digest(key) == key_id, "the genesis is not signed by its own regulator")
             need(e.body["origin"] == self.origin, "the genesis is of another origin")
-        if key is None:
+        if not key:
             need(self.rules.version != RULES_VERSION, "its key is not known")
             return
-        e.signer = key.holder
-        valid = is_signed(key.spki, e.signature["algorithm"], e.signature["signature"], e.signed)
+        signed = b"DSSEv1 %d %s %d " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(e.payload)) + e.payload
+        valid = is_signed(key, e.signature["algorithm"], e.signature["signature"], signed)
         need(valid, "its signature is not valid")
 
 
 def verify(
-    origin: str,
-    vkey: str,
-    checkpoint_note: bytes,
-    entries: Iterable[bytes],
-    seen_before: Iterable[bytes] = (),
+    origin: str, vkey: str, note: bytes, entries: Iterable[bytes], seen_before: Iterable[bytes] = ()
 ) -> Report:
     """The procedure of §10. All that is wrong is reported; only a genesis of an unknown version stops it."""
     verifier, found = Verifier(origin), []
     report = verifier.report
-    checkpoint = open_checkpoint(checkpoint_note, origin, vkey, found)
-    earlier = [c for note in seen_before if (c := open_checkpoint(note, origin, vkey, found))]
+    checkpoint = open_checkpoint(note, origin, vkey, found)
+    earlier = [c for seen in seen_before if (c := open_checkpoint(seen, origin, vkey, found))]
     sizes = {c.size for c in earlier}
     frontier: list[bytes] = []
     roots = {0: root_of(frontier)}
@@ -947,11 +857,8 @@ def verify(
     report.root = root_of(frontier)
     if checkpoint and checkpoint != (len(report.entries), report.root):
         found.append("the entries do not have the checkpoint's size and root")
-    found += [
-        f"the log is not the one that was seen at size {c.size}"
-        for c in earlier
-        if roots.get(c.size) != c.root
-    ]
+    differing = [c.size for c in earlier if roots.get(c.size) != c.root]
+    found += [f"the log is not the one that was seen at size {size}" for size in differing]
     report.findings += [(None, text) for text in found]
     return report
 

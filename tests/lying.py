@@ -84,14 +84,18 @@ class LyingService(grpc.GenericRpcHandler):
 
 
 @contextmanager
-def lying_service(target: str) -> Iterator[LyingService]:
-    """A liar in front of the service at this target."""
+def lying_service(target: str, credentials: grpc.ServerCredentials | None = None) -> Iterator[LyingService]:
+    """A liar in front of the service at this target, with TLS if it is given credentials."""
     with grpc.insecure_channel(target) as real, ThreadPoolExecutor(8) as workers:
         liar = LyingService(real)
         server = grpc.server(
             workers, handlers=[liar], options=[("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
         )
-        liar.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        address = "127.0.0.1:0"
+        port = (
+            server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        )
+        liar.target = f"127.0.0.1:{port}"
         server.start()
         try:
             yield liar

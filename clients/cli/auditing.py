@@ -17,7 +17,7 @@ from clients.cli.status import Status, status_of
 from clients.trust import MemoryTrust
 from ledger.audit import Auditor, AuditReport
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.errors import LedgerError
+from ledger.errors import BrokenProof, LedgerError
 from ledger.note import SignedNote
 
 _PAGE: Final = 1_000
@@ -110,8 +110,9 @@ class _Audit:
         self._auditor.read(b"")
         # What it says of the entry that stands in adds nothing.
         del findings[told:]
-        # A service that was caught in a contradiction would be refused from here on; the rest is still to be read.
-        self._client = self._session.connect(MemoryTrust())
+        if isinstance(error, BrokenProof):
+            # Caught in a contradiction, the service would be refused from here on; the rest is still to be read.
+            self._client = self._session.connect(MemoryTrust())
 
     def _find(self, index: int | None, error: LedgerError) -> None:
         if status_of(error) is Status.UNREACHABLE:

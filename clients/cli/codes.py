@@ -11,14 +11,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from clients.cli.output import note, shown
+from clients.purchase_token import PREFIX
 from ledger.chain_key import ChainKey, ChainKind
 from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
 
+if TYPE_CHECKING:
+    from scanner.identify import Finding
+    from scanner.symbol import Symbol
+
 _PICTURE: Final = re.compile(r".*\.(?:png|jpe?g|webp|bmp|gif|tiff?)", re.IGNORECASE | re.DOTALL)
+_DIGITS: Final = re.compile(r"[0-9]+")
+_NUMBER: Final = re.compile(r"[0-9A-Za-z-]+")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})"
@@ -72,11 +79,18 @@ def read_subject(text: str, wanted: Wanted = any_chain, *, carrier: str | None =
         BadInput: `BAD_IDENTIFIER` if it names nothing, or nothing that is wanted; `AMBIGUOUS_CODE` if it may name
             several things; `INVALID_REQUEST` if it is a picture that cannot be read.
     """
+    if text.startswith(PREFIX):
+        raise BadInput(
+            Reason.BAD_IDENTIFIER,
+            "barcode",
+            given="a purchase token, which is a secret and has no place in arguments",
+            expected="a barcode; a token goes with --token FILE, or into $SUYUAN_TOKEN",
+        )
     path = Path(text)
     if _PICTURE.fullmatch(text) and _is_file(path):
         return _from_picture(path, wanted, carrier)
     try:
-        chain = _chain_of(text, carrier)
+        chain = _chain_of(text, wanted, carrier)
     except BadInput:
         if _is_file(path):
             return _from_picture(path, wanted, carrier)
@@ -145,48 +159,59 @@ def parse_time(text: str | None) -> datetime:
         raise BadInput(Reason.INVALID_REQUEST, "--at", given=printable(text), expected=expected) from None
 
 
-def _chain_of(text: str, carrier: str | None) -> ChainKey:
-    """The chain that a typed text names; a courier's plain number only where nothing else is spelled out."""
+def _chain_of(text: str, wanted: Wanted, carrier: str | None) -> ChainKey:
+    """The chain that a typed text names.
+
+    Where parcels are wanted, digits are the courier's own number; all else is so only if it means nothing by itself.
+    """
     from ledger.barcode import read_barcode  # noqa: PLC0415 - the tables of GS1 take long to load, and not all need them
 
-    if carrier is not None and re.fullmatch(r"[0-9A-Za-z-]+", text):
+    if carrier is not None and wanted is is_parcel and _DIGITS.fullmatch(text):
         return read_barcode(text, carrier=carrier).chain
-    return read_barcode(text, year=datetime.now().astimezone().year).chain
+    try:
+        return read_barcode(text, year=datetime.now().astimezone().year).chain
+    except BadInput:
+        if carrier is None or not _NUMBER.fullmatch(text):
+            raise
+        return read_barcode(text, carrier=carrier).chain
 
 
 def _from_picture(path: Path, wanted: Wanted, carrier: str | None) -> Subject:
     from scanner.decode import decode_image  # noqa: PLC0415 - readers take long to load, and few calls need them
-    from scanner.identify import identify  # noqa: PLC0415 - as above
 
-    symbols = decode_image(path)
-    findings = [identify(symbol) for symbol in symbols]
-    if carrier is not None:
-        # A number that a label's maker did not mark as anything else may be the courier's.
-        findings = [
-            finding if finding.chain else identify(finding.symbol, carrier=carrier) for finding in findings
-        ]
     chains: list[ChainKey] = []
-    for finding in findings:
-        readers = " and ".join(finding.symbol.readers)
+    ambiguous: list[BadInput] = []
+    for symbol in decode_image(path):
+        finding = _identify(symbol, wanted, carrier)
+        readers = " and ".join(symbol.readers)
         meaning = finding.chain or "no identifier that is known"
-        note(
-            f"{shown(str(path))}: {readers} read {finding.symbol.symbology} {shown(finding.symbol.text)}: {meaning}"
-        )
+        note(f"{shown(str(path))}: {readers} read {symbol.symbology} {shown(symbol.text)}: {meaning}")
         if finding.chain is not None and finding.chain not in chains:
             chains.append(finding.chain)
+        if finding.refusal is not None and finding.refusal.reason is Reason.AMBIGUOUS_CODE:
+            ambiguous.append(finding.refusal)
     fitting = [chain for chain in chains if wanted(chain)]
     if len(fitting) > 1:
-        expected = f"one; name it: {', '.join(fitting)}"
-        raise BadInput(
-            Reason.AMBIGUOUS_CODE, f"picture {path}", given=f"{len(fitting)} identifiers", expected=expected
-        )
+        given, expected = f"{len(fitting)} identifiers", f"one; name it: {', '.join(fitting)}"
+        raise BadInput(Reason.AMBIGUOUS_CODE, f"picture {path}", given=given, expected=expected)
+    if not fitting and ambiguous:
+        raise ambiguous[0]
     if not fitting:
-        ambiguous = [finding.refusal for finding in findings if finding.refusal is not None]
-        for refusal in ambiguous:
-            if refusal.reason is Reason.AMBIGUOUS_CODE:
-                raise refusal
         raise _unwanted(f"picture {path}", chains, wanted)
     return Subject(str(path), fitting[0], from_picture=True)
+
+
+def _identify(symbol: Symbol, wanted: Wanted, carrier: str | None) -> Finding:
+    """What a symbol means; a number in a Code 128 may be the courier's, which is what couriers print."""
+    from scanner.identify import identify  # noqa: PLC0415 - as above
+    from scanner.symbol import Symbology  # noqa: PLC0415 - as above
+
+    finding = identify(symbol)
+    is_open = finding.chain is None or (symbol.symbology is Symbology.CODE_128 and not wanted(finding.chain))
+    if carrier is None or not is_open or not _NUMBER.fullmatch(symbol.text):
+        return finding
+    as_waybill = identify(symbol, carrier=carrier)
+    return finding if as_waybill.chain is None else as_waybill
 
 
 def _unwanted(text: str, chains: list[ChainKey], wanted: Wanted) -> BadInput:

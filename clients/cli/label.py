@@ -11,6 +11,8 @@ from clients.cli.commands import command
 from clients.cli.options import word_option
 from clients.cli.session import Local, local
 from clients.cli.words import LabelKind
+from clients.purchase_token import PREFIX
+from ledger.errors import BadInput, Reason
 from scanner.labels import write_label
 from scanner.symbol import Symbology
 
@@ -43,5 +45,12 @@ def label(
       suyuan label "(01)06901234567892(10)A7" --out lot.svg
       suyuan label 01/06901234567892/21/S-17 --out box.png
     """
+    if text.startswith(PREFIX):
+        raise BadInput(
+            Reason.INVALID_REQUEST,
+            "text of a label",
+            given="a purchase token, which is a secret and has no place in arguments",
+            expected="what is no secret; `suyuan merchant sell --qr` draws tokens",
+        )
     write_label(out, text, None if symbology is None else Symbology[symbology.name])
     session.out.result({"file": str(out), "text": text}, [f"Drew {out}; it reads back as it should."])

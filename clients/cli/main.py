@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -9,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from clients.cli.lazy import LazyGroup, Listed
-from clients.cli.output import print_error
+from clients.cli.output import forget_format, note, print_error, shown
 from clients.cli.status import EXIT_STATUSES, Status, status_of
 from ledger.errors import LedgerError
 
@@ -80,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit status.
     """
+    forget_format()
     for stream in (sys.stdout, sys.stderr):
         # A title that the terminal's character set lacks must not end a command half-way.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -88,8 +90,16 @@ def main(arguments: list[str] | None = None) -> int:
     except LedgerError as error:
         print_error(error)
         return status_of(error)
+    except OSError as error:
+        note(f"Error: {shown(str(error))}")
+        return Status.USAGE
     except KeyboardInterrupt:
         return Status.INTERRUPTED
+    except Exception as error:
+        if os.environ.get("SUYUAN_DEBUG"):
+            raise
+        note(f"Internal error: {type(error).__name__}: {shown(str(error))}\nSet SUYUAN_DEBUG=1 to see where.")
+        return Status.INTERNAL
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Status.OK
     return Status.OK

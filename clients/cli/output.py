@@ -117,6 +117,11 @@ def _write(text: str) -> None:
         raise SystemExit(Status.PIPE_CLOSED) from None
 
 
+def forget_format() -> None:
+    """Print errors for people until a command says otherwise."""
+    _format.set(Format.TEXT)
+
+
 def note(text: str) -> None:
     """Say something that is no result, on standard error."""
     print(text, file=sys.stderr, flush=True)

@@ -17,12 +17,12 @@ from clients.cli.status import Status
 from clients.events import Commitment
 from ledger.chain_key import ChainKey
 from ledger.envelope import Envelope
-from ledger.errors import BrokenProof, LedgerError, Reason, ServiceFault
+from ledger.errors import BrokenProof, Reason, ServiceFault
 from ledger.event import Event
 from ledger.form import Body
 
 if TYPE_CHECKING:
-    from clients.convert import Refused
+    from clients.sdk import LedgerClient, Refused
 
 _RETRY_AFTER_S: Final = (0.3, 1.0)
 """The same envelope gets the same receipt however often it is sent, so a lost answer is asked for again."""
@@ -63,22 +63,23 @@ def record(session: Speaking, drafts: Sequence[Draft]) -> None:
         ServiceFault: no answer came; whether they are recorded is not known then.
         BrokenProof: the answer did not verify.
     """
+    # What is wrong with the connection's settings shows before anything is written.
+    client = session.client
     for draft in drafts:
         if draft.text is not None:
             session.texts.keep(draft.event, draft.text)
     try:
-        results = send(session, drafts)
-    except LedgerError as error:
-        if isinstance(error, ServiceFault | BrokenProof):
-            for draft in drafts:
-                session.out.note(f"Whether {_named(draft)} is recorded is not known.")
+        results = send(client, drafts)
+    except (ServiceFault, BrokenProof):
+        for draft in drafts:
+            session.out.note(f"It is not known whether this was recorded: {_named(draft)}")
         raise
     verdicts = [tell(session, draft, result) for draft, result in zip(drafts, results, strict=True)]
     if not all(verdicts):
         raise typer.Exit(Status.REFUSED)
 
 
-def send(session: Speaking, drafts: Sequence[Draft]) -> list[Appended | Refused]:
+def send(client: LedgerClient, drafts: Sequence[Draft]) -> list[Appended | Refused]:
     """Send events, again if no answer comes.
 
     Raises:
@@ -88,12 +89,12 @@ def send(session: Speaking, drafts: Sequence[Draft]) -> list[Appended | Refused]
     envelopes = [draft.envelope for draft in drafts]
     for delay_s in _RETRY_AFTER_S:
         try:
-            return session.client.append(envelopes)
+            return client.append(envelopes)
         except ServiceFault as error:
             if error.reason not in _PASSING:
                 raise
             time.sleep(delay_s)
-    return session.client.append(envelopes)
+    return client.append(envelopes)
 
 
 def tell(

@@ -68,7 +68,7 @@ def resume(session: Signing, path: Path, qr: Path | None) -> None:
 
 def _deliver(session: Signing, pending: PendingSale, draft: Draft, qr: Path | None) -> None:
     try:
-        [result] = send(session, [draft])
+        [result] = send(session.client, [draft])
         if isinstance(result, Appended):
             if qr is not None:
                 _write_qr(pending.token, qr)

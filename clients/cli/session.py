@@ -39,6 +39,7 @@ from clients.cli.options import (
 )
 from clients.cli.output import Format, Output
 from clients.cli.settings import DEFAULT_SERVER, Settings, default_key_path
+from clients.cli.status import Status
 from clients.events import Circumstances, Commitment, evidence_of, write_event
 from clients.keyfile import read_key
 from clients.purchase_token import PREFIX, PurchaseToken
@@ -216,7 +217,11 @@ class Signing(Speaking):
         self.out.note("Read from pictures; compare with what is printed on them:")
         for subject in seen:
             self.out.note(f"  {subject.chain}  ({subject.source})")
-        typer.confirm("Sign this?", abort=True, err=True)
+        # Not by input(), which writes to standard output, where results go.
+        print("Sign this? [y/N]: ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            self.out.note("Nothing was signed.")
+            raise typer.Exit(Status.NEGATIVE)
 
     def _passphrase(self) -> bytes:
         if self.passphrase_file is not None:

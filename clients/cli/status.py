@@ -21,6 +21,8 @@ class Status(IntEnum):
     """The ledger refused an event."""
     BROKEN_PROOF = 5
     """An answer of the service did not verify."""
+    INTERNAL = 70
+    """Something that nobody foresaw (sysexits.h: EX_SOFTWARE)."""
     INTERRUPTED = 130
     """Ctrl-C."""
     PIPE_CLOSED = 141

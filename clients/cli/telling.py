@@ -21,6 +21,8 @@ class Told:
 
     headline: str
     particulars: list[str] = field(default_factory=list)
+    alarming: bool = False
+    """Whether nobody should miss it."""
 
 
 def tell_event(event: Event) -> Told:
@@ -140,7 +142,9 @@ def _resolution(body: pb.ComplaintResolution, _: int) -> Told:
 
 
 def _recall(body: pb.Recall, _: int) -> Told:
-    return Told(f"RECALLED: {_word(pb.RecallReason, body.reason)}", _committed(body.text_commitment))
+    return Told(
+        f"RECALLED: {_word(pb.RecallReason, body.reason)}", _committed(body.text_commitment), alarming=True
+    )
 
 
 def _correction(body: pb.Correction, _: int) -> Told:

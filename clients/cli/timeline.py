@@ -70,7 +70,7 @@ class Timeline:
     def _lines(self, entry: VerifiedEntry) -> Iterator[Text]:
         event, flags = entry.event, tell_flags(entry.flags)
         told = tell_event(event)
-        headline = Text(told.headline, "bold red" if told.headline.isupper() else "bold")
+        headline = Text(told.headline, "bold red" if told.alarming else "bold")
         if str(event.chain) != self.subject:
             headline.append(f"  {event.chain}", "dim")
         yield headline

@@ -331,3 +331,11 @@ def test_a_glance_sees_the_plainest_lies(follower, log):
     assert message == "size of the log ledger.test/city: given 5 entries, expected at least 7"
     other = replace(head_of(log, 9), root=bytes(32))
     refused(lambda: follower.glance(signed(other), 9), Reason.FORK)
+
+
+def test_only_so_many_checkpoints_are_kept_as_proven(follower, log, asked, monkeypatch):
+    monkeypatch.setattr("clients.follower.MAX_AGREED", 2)
+    follower.accept(answer(log, 12), None)
+    for size in (5, 6, 5):
+        assert follower.accept(answer(log, size), None) == head_of(log, size)
+    assert asked == [(5, 12), (6, 12), (5, 12)]

@@ -5,9 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -31,7 +38,7 @@ from world import (
 from clients.sdk import FileTrust, LedgerClient, MemoryTrust
 from ledger.checkpoint import Checkpoint
 from ledger.entry import Entry
-from ledger.errors import BrokenProof, Conflict, Reason, ServiceFault
+from ledger.errors import BrokenProof, Conflict, LedgerError, Reason, ServiceFault
 from ledger.merkle import leaf_hash
 from ledger.note import NoteSigner, VerifierKey
 from ledger.sequence import Sequenced
@@ -234,7 +241,7 @@ def overtaken(liar, client, town):
     def ask():
         try:
             outcome.append(client.checkpoint())
-        except BrokenProof as error:
+        except LedgerError as error:
             outcome.append(error)
 
     asking = threading.Thread(target=ask)
@@ -268,6 +275,14 @@ def test_a_proof_that_is_refused_for_what_was_overtaken(liar, client, town):
         f"consistency proof from {newest.size - 1} to {newest.size} leaves: given a refusal: thing: given no, "
         "expected a proof"
     )
+
+
+def test_no_answer_about_what_was_overtaken(liar, client, town):
+    """Neither believed nor called a lie: it can be asked again."""
+    liar.tell("GetConsistencyProof", lambda *_: refusing("STOPPING", grpc.StatusCode.UNAVAILABLE))
+    with pytest.raises(ServiceFault) as caught:
+        raise overtaken(liar, client, town)[0]
+    assert caught.value.reason is Reason.STOPPING
 
 
 def test_a_proof_to_another_size_for_what_was_overtaken(liar, client, town):
@@ -605,6 +620,43 @@ def test_the_registration_of_another_party(liar, client, town):
     )
 
 
+def test_another_entry_than_the_genesis(liar, client, town):
+    request = pb.GetEntryRequest(index=1)
+    liar.tell("GetEntry", lambda *_: other_answer(town, "GetEntry", request))
+    assert refusal(lambda: client.party(MERCHANT)) == (
+        "entry 0: given entry 1, a party_registration, expected the genesis"
+    )
+
+
+def test_introductions_without_end(liar, client, town, monkeypatch):
+    """A log may hold a long row of keys that introduced each other; a client does not ask for all of them."""
+    monkeypatch.setattr("clients.session.MAX_FETCHED", 2)
+    liar.tell("GetHistory", lambda _, answer: answer.ClearField("registrations"))
+    assert refusal(lambda: client.history(PARCEL)) == (
+        f"signer of entry {town.indexes['picked_up']}: given more than 2 introductions, "
+        "expected a shorter way to the genesis"
+    )
+
+
+def test_keys_that_are_forgotten_are_asked_for_again(client, town, monkeypatch):
+    monkeypatch.setattr("clients.session.MAX_KEYS_KEPT", 2)
+    for _ in range(2):
+        assert len(client.history(PARCEL).entries) == 3
+        assert client.party(MERCHANT).party.name == "闽茶坊"
+        assert client.sale(event_id=town.id("sale")).parcels == (PARCEL,)
+
+
+@pytest.mark.parametrize("method", ["GetKey", "GetSale"])
+def test_a_refusal_to_introduce_is_passed_on(liar, client, method):
+    """What the service says of itself is no lie about the log."""
+    liar.tell("GetHistory", lambda _, answer: answer.ClearField("registrations"))
+    liar.tell("GetKey", lambda *_: refusing("NOT_FOUND", grpc.StatusCode.NOT_FOUND))
+    liar.tell(method, lambda *_: refusing("RULES_VERSION", grpc.StatusCode.FAILED_PRECONDITION))
+    with pytest.raises(Conflict) as caught:
+        client.history(PARCEL)
+    assert caught.value.reason is Reason.RULES_VERSION
+
+
 def test_a_registration_that_the_tree_does_not_hold(liar, client):
     def lie(_, answer):
         answer.registrations[-1].entry = answer.registrations[-1].entry[:-1] + b"\x00"
@@ -681,6 +733,35 @@ def test_a_trace_with_an_entry_of_another_story(liar, client, town):
     liar.tell("GetTrace", lie)
     assert refusal(trace_of_sale(client, town)) == (
         f"entry {town.indexes['other_sale']} of the trace: given a sale on {TEA}, expected an entry of this story"
+    )
+
+
+def test_a_trace_with_another_merchants_listing(liar, client, town):
+    request = pb.GetEntryRequest(index=town.indexes["other_tea"])
+
+    def lie(_, answer):
+        stranger = other_answer(town, "GetEntry", request).entry
+        entries = sorted([*answer.entries, stranger], key=lambda entry: entry.index)
+        del answer.entries[:]
+        answer.entries.extend(entries)
+
+    liar.tell("GetTrace", lie)
+    assert refusal(trace_of_sale(client, town)) == (
+        f"entry {town.indexes['other_tea']} of the trace: given a listing on {TEA}, expected an entry of this story"
+    )
+
+
+def test_the_trace_of_a_sale_that_is_none(liar, client, town):
+    """Somebody asks for the story of a listing, and is told it as if it were a sale."""
+
+    def lie(_, answer):
+        answer.checkpoint.CopyFrom(other_answer(town, "GetCheckpoint", pb.GetCheckpointRequest()).checkpoint)
+        request = pb.GetEntryRequest(index=town.indexes["listing"])
+        answer.entries.append(other_answer(town, "GetEntry", request).entry)
+
+    liar.tell("GetTrace", lie)
+    assert refusal(lambda: client.trace(sale=town.id("listing"))) == (
+        f"entry {town.indexes['listing']} of the trace: given a listing on {TEA}, expected an entry of this story"
     )
 
 
@@ -946,6 +1027,15 @@ def test_a_key_that_a_party_does_not_have(liar, client, town):
     assert thief.key_id.hex() in message
 
 
+def test_more_keys_than_can_be_shown(liar, client):
+    def lie(_, answer):
+        for number in range(1000):
+            answer.keys.add(key_id=number.to_bytes(2, "big") * 1000)
+
+    liar.tell("GetParty", lie)
+    assert len(refusal(lambda: client.party(MERCHANT))) < 2_000
+
+
 def test_a_key_that_is_left_out(liar, client):
     def lie(_, answer):
         del answer.keys[1]
@@ -977,6 +1067,22 @@ def test_a_revocation_that_is_cut_off_the_partys_chain(liar, client):
     liar.tell("GetParty", hide)
     liar.tell("GetHistory", cut)
     assert refusal(lambda: client.party(MERCHANT), Reason.BROKEN_CHAIN).startswith(f"length of {MERCHANT} in")
+
+
+def test_a_root_regulator_without_a_chain_of_its_own(liar, client):
+    """Until it adds a key, the genesis is all there is of it."""
+
+    def lie(_, answer):
+        del answer.keys[1]
+
+    liar.tell("GetParty", lie)
+    liar.tell("GetHistory", lambda *_: refusing("NOT_FOUND", grpc.StatusCode.NOT_FOUND))
+    regulator = client.party(REGULATOR)
+    assert [key.added_index for key in regulator.keys] == [0]
+    liar.tell("GetHistory", lambda *_: refusing("RULES_VERSION", grpc.StatusCode.FAILED_PRECONDITION))
+    with pytest.raises(Conflict) as caught:
+        client.party(REGULATOR)
+    assert caught.value.reason is Reason.RULES_VERSION
 
 
 def test_another_key_than_was_asked_for(liar, client, town):
@@ -1208,9 +1314,7 @@ def test_no_answer_in_time(liar, town, method):
             asks[method](client)
         released.set()
     assert caught.value.reason is Reason.UNREACHABLE
-    assert str(caught.value) == (
-        f"service at {liar.target}: given DEADLINE_EXCEEDED: Deadline Exceeded, expected an answer"
-    )
+    assert str(caught.value).startswith(f"service at {liar.target}: given DEADLINE_EXCEEDED: ")
 
 
 def test_somebody_who_listens_and_says_nothing(town):
@@ -1232,6 +1336,39 @@ def test_nobody_there(town):
         client.append_one(town.city.listing())
     assert caught.value.reason is Reason.UNREACHABLE
     assert str(caught.value).startswith(f"service at {target}: given UNAVAILABLE: ")
+
+
+def certificate(name):
+    """A certificate that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return made.public_bytes(Encoding.PEM), pem
+
+
+def test_who_shows_another_certificate(town):
+    shown, key = certificate("service")
+    expected, _ = certificate("somebody else")
+    with lying_service(town.service.target, grpc.ssl_server_credentials([(key, shown)])) as liar:
+        with LedgerClient(liar.target, town.service.vkey, root_certificates=shown) as client:
+            assert client.checkpoint().size
+        for roots in (expected, None):
+            with (
+                LedgerClient(liar.target, town.service.vkey, root_certificates=roots) as client,
+                pytest.raises(ServiceFault) as caught,
+            ):
+                client.checkpoint()
+            assert caught.value.reason is Reason.UNREACHABLE
+    assert [name for name, _ in liar.asked] == ["GetCheckpoint"]
 
 
 def test_a_refusal_for_a_reason_that_nobody_knows(liar, client):

@@ -189,3 +189,20 @@ def test_a_file_that_cannot_be_read(files):
         f"folder of remembered checkpoints {files.path(ORIGIN).parent}: given Is a directory, "
         "expected a folder that this user may read and write"
     )
+
+
+def test_a_note_that_cannot_be_written_leaves_the_old_one(files):
+    resource = pytest.importorskip("resource", reason="a system without limits")
+    assert files.replace(ORIGIN, None, note_of(3))
+    folder = files.path(ORIGIN).parent
+    before = sorted(path.name for path in folder.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))  # as good as a full disk
+    try:
+        with pytest.raises(BadInput) as caught:
+            files.replace(ORIGIN, note_of(3), note_of(4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "given File too large" in str(caught.value)
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert files.newest(ORIGIN) == note_of(3)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -52,6 +54,12 @@ def broken(caught, reason=Reason.BAD_ENTRY):
     assert caught.type is BrokenProof
     assert caught.value.reason is reason
     return str(caught.value)
+
+
+def test_offline_verification_needs_no_network():
+    program = "import sys, clients.verify, clients.registry; print({'grpc', 'socket'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 # Growth

@@ -141,6 +141,15 @@ def test_a_time_without_an_offset_is_refused():
     )
 
 
+def test_a_location_needs_its_region():
+    with pytest.raises(BadInput) as refused:
+        of_kind(Kind.LISTING, region="", gln="6901234567892")
+    assert refused.value.reason is Reason.BAD_IDENTIFIER
+    assert str(refused.value) == (
+        "region: given an empty text, expected six digits (GB/T 2260) or two capital letters (ISO 3166-1)"
+    )
+
+
 @given(st.integers(1, LAST_US))
 def test_moments_are_exact_to_the_microsecond(us):
     assert unix_us(moment(us)) == us

@@ -1,0 +1,188 @@
+"""The outsider's verifier and the project's own auditor say the same of every log, good or bad.
+
+Each comparison looks first whether both call the log verified; then at which entry the first finding is; and, of a
+verified log, what each entry is: event, chain, kind, signer and flags.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+import subprocess
+import sys
+from functools import cache
+from hashlib import sha256
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import independent_verify as outsider
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import example as such_as
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from identifier_strategies import carriers, gtins, lots, members, s10_numbers, ssccs, usccs, waybill_numbers
+from world import (
+    CARRIER_MEMBER,
+    CHINA,
+    COURIER,
+    CUP,
+    DISTRICT,
+    MERCHANT,
+    MERCHANT_MEMBER,
+    ORIGIN,
+    OTHER_MERCHANT,
+    PARCEL,
+    PLATFORM,
+    REGULATOR,
+    START_US,
+    TEA,
+    City,
+    Log,
+    altered,
+    event_id,
+    example,
+    fields,
+    p256_key,
+    respellings,
+    signing_key,
+    varint,
+    wire,
+)
+
+from ledger.audit import Auditor
+from ledger.chain_key import LEDGER, ChainKey, ChainKind
+from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.entry import Entry
+from ledger.envelope import Envelope
+from ledger.errors import BadInput, LedgerError
+from ledger.event import Event, Kind, moment
+from ledger.form import LAST_US
+from ledger.keys import PublicKey
+from ledger.merkle import leaf_hash, root_of
+from ledger.note import NoteSigner, VerifierKey
+from ledger.sequence import Sequenced
+from ledger.state import Recorded
+from suyuan.v1 import event_pb2 as pb
+from suyuan.v1 import flags_pb2
+
+LOG_KEY = NoteSigner(ORIGIN, Ed25519PrivateKey.from_private_bytes(sha256(b"log").digest()))
+VKEY = str(LOG_KEY.vkey)
+NOWHERE = sha256(b"nowhere").digest()
+
+
+# One event: its form
+
+
+def event_of(body, chain=None, **common) -> pb.Event:
+    """A message that is well formed but for what is given."""
+    kind = type(body).__name__
+    name = next(f.name for f in pb.Event.DESCRIPTOR.oneofs_by_name["body"].fields if f.message_type.name == kind)
+    message = pb.Event(chain=chain or TEA, nonce=bytes(16), occurred_at=pb.OccurredAt(unix_us=START_US), **common)
+    getattr(message, name).CopyFrom(body)
+    getattr(message, name).SetInParent()
+    return message
+
+
+def well_formed() -> list[pb.Event]:
+    """An event of each kind that says all it can, and one that says as little as it can."""
+    place, evidence = pb.Place(region="350102", gln="6901234567892"), [pb.Evidence(sha256=NOWHERE, media_type="a/b")]
+    full = {"place": place, "evidence": evidence * 2, "seen_head": NOWHERE}
+    return [*(event_of(example(kind), **full) for kind in Kind), event_of(pb.Receipt(sale=NOWHERE, condition=1))]
+
+
+def both_read(raw: bytes) -> str:
+    """What kind of event these bytes are, `unknown` or nothing; the same to both."""
+    try:
+        event = Event.parse(raw)
+    except BadInput:
+        theirs = ("", "", 0)
+    else:
+        theirs = (event.kind or "unknown", str(event.chain), event.occurred_us)
+    try:
+        head, number = outsider.read_event(raw, 1)
+    except outsider.Refused:
+        mine = ("", "", 0)
+    else:
+        mine = (outsider.KINDS.get(number, "unknown"), head["chain"], head["occurred_at"][0]["unix_us"])
+    assert mine == theirs, raw.hex()
+    return mine[0]
+
+
+NUMBERS = [0, -1, -840, -841, 840, 841, LAST_US, LAST_US + 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 2**31 - 1, 2**31, 2**32 - 1]
+ED25519, P256 = signing_key("some").public_key.spki, p256_key("some").public_key.spki
+PRIME = 2**255 - 19
+POINTS = [0, 1, 2, 3, 4, 5, 6, PRIME - 1, PRIME - 2, PRIME, PRIME + 1, 2**255 - 1]
+OF_ORDER_8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+KEYS = [
+    *(ED25519[:12] + (y | sign << 255).to_bytes(32, "little") for y in POINTS for sign in (0, 1)),
+    ED25519[:12] + bytes.fromhex(OF_ORDER_8),
+    ED25519[:12] + (PRIME - int.from_bytes(bytes.fromhex(OF_ORDER_8), "little")).to_bytes(32, "little"),
+    ED25519 + b"\0",
+    P256,
+    P256[:-1],
+    P256 + b"\0",
+    P256[:-1] + bytes([P256[-1] ^ 1]),
+    P256[:26] + b"\x02" + P256[27:59],
+    P256[:27] + bytes(64),
+    P256[:27] + (2**256 - 2**224 + 2**192 + 2**96 - 1).to_bytes(32, "big") + P256[59:],
+]
+BYTES = [b"", *(bytes(size) for size in (1, 15, 16, 17, 31, 32, 33)), *KEYS]
+TEXTS = [
+    *("", " ", "a", "a" * 64, "a" * 65, "a" * 127, "a" * 128, "a" * 129, "a" * 200, "a" * 201, "茶" * 66, "茶" * 67),
+    *("a b", " a", "a ", "\u3000a", "a\u3000", "a\u3000b", "a+b", "350102", "050102", "35010", "3501020", "CN", "cn"),
+    *("2028-02-29", "2027-02-29", "0001-01-01", "0000-01-01", "9999-12-31", "20280229", "2028-W01-1", "2028-2-29"),
+    *("10000-01-01", "2028-02-29T", "２028-02-29", "6901234567892", "6901234567893", "690123456789", "٦901234567892"),
+    *("ledger", TEA, CUP, PARCEL, "00/006901234567892122", REGULATOR, CARRIER_MEMBER, "drug/81234567890123456789"),
+    *("a/b", "A/b", "a/b;c=d", "a/" + "b" * 125, "a/" + "b" * 126, "a/b/c", "+/b", "a/b\n", "x:", "x:y", "X:y", "x:é"),
+    *("x:" + "y" * 1022, "x:" + "y" * 1023, "1:y", "x-1.+:y", "x:%zz", "x:<y>", "x:y\n", 'x:"', "x:[]@!$&'()*+,;=#?~"),
+]
+
+
+
+
+def pool_of(field) -> list:
+    """Values at and near the bounds of anything that a field of this type may be."""
+    if field.type == field.TYPE_STRING:
+        return TEXTS
+    if field.type == field.TYPE_BYTES:
+        return BYTES
+    if field.type == field.TYPE_BOOL:
+        return [False, True]
+    least, most = {
+        field.TYPE_INT64: (-(2**63), 2**63 - 1),
+        field.TYPE_UINT32: (0, 2**32 - 1),
+    }.get(field.type, (-(2**31), 2**31 - 1))
+    return [number for number in NUMBERS if least <= number <= most]
+
+
+def parts_of(message: pb.Event) -> list:
+    """The message and those in it."""
+    inner = [value for field, value in message.ListFields() if field.message_type and not field.is_repeated]
+    return [message, *inner, *message.evidence]
+
+
+@pytest.mark.parametrize("kind", [*Kind, None])
+def test_every_field_at_its_bounds(kind):
+    message = well_formed()[-1 if kind is None else list(Kind).index(kind)]
+    assert both_read(message.SerializeToString()) == (kind or "receipt")
+    verdicts = set()
+    for part in parts_of(message):
+        kept = type(part)()
+        kept.CopyFrom(part)
+        for field in part.DESCRIPTOR.fields:
+            for value in pool_of(field) if field.message_type is None else []:
+                setattr(part, field.name, value)
+                verdicts.add(both_read(message.SerializeToString()))
+                part.CopyFrom(kept)
+    assert verdicts == {kind or "receipt", ""}
+
+
+def test_combinations():
+    for outcome in range(5):
+        for remedy in range(7):
+            body = pb.ComplaintResolution(complaint=NOWHERE, outcome=outcome, remedy=remedy)
+            both_read(event_of(body).SerializeToString())
+    for count in (0, 31, 32, 33):
+        evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b")] * count
+        assert bool(both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())) == (count < 33)
