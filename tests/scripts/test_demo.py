@@ -1,0 +1,58 @@
+"""The demo comes out as told, and leaves nothing running."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tell(*arguments, **environment):
+    """Run the demo without its set-up, in a session of its own."""
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "scripts" / "story.py", *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    output, errors = process.communicate(timeout=300)
+    return process, output, errors
+
+
+def still_running(session):
+    """Command lines of the processes of a session."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append((status.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_it_comes_out_as_told_and_leaves_nothing_behind(tmp_path):
+    process, output, errors = tell(TMPDIR=str(tmp_path))
+    assert process.returncode == 0, f"{output}\n{errors}"
+    assert output.count("TAMPERED") == 4
+    for reason in ("UNKNOWN_KEY", "WRONG_ROLE", "LISTING_MISSING", "RECEIPT_MISSING"):
+        assert output.count(f"[{reason}]") == 1
+    assert "flags late, out-of-order" in output
+    assert "All of it came out as told" in output
+    assert still_running(process.pid) == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("suyuan-demo-")] == []
+
+
+def test_a_folder_that_exists_is_not_touched(tmp_path):
+    process, output, errors = tell("--keep", str(tmp_path))
+    assert process.returncode == 2
+    assert errors == f"--keep {tmp_path}: given a folder that exists, expected a new one\n"
+    assert output == ""
+    assert list(tmp_path.iterdir()) == []
