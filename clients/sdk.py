@@ -309,5 +309,5 @@ class LedgerClient:
 
 def _one_of(subject: str, given: object, expected: str) -> BadInput:
     return BadInput(
-        Reason.INVALID_REQUEST, subject, given="none" if given is None else "both", expected=f"{expected}"
+        Reason.INVALID_REQUEST, subject, given="none" if given is None else "both", expected=expected
     )

@@ -30,6 +30,7 @@ __all__ = [
     "KeyRing",
     "Need",
     "VerifiedEntry",
+    "broken_chain",
     "company_of",
     "introduced_key",
     "mismatch",

@@ -342,11 +342,11 @@ def main() -> int:
     )
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="suyuan-demo-") as temporary:
-        folder = arguments.keep or Path(temporary)
+        folder = (arguments.keep or Path(temporary)).absolute()
         try:
-            folder.mkdir(parents=True, exist_ok=folder == Path(temporary))
+            folder.mkdir(parents=True, exist_ok=arguments.keep is None)
         except FileExistsError:
-            print(f"--keep {folder}: given a folder that exists, expected a new one", file=sys.stderr)
+            print(f"--keep {arguments.keep}: given a folder that exists, expected a new one", file=sys.stderr)
             return 2
         story = Story(folder, bold=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
         story.environment = {
@@ -366,7 +366,7 @@ def main() -> int:
             return 130
     print(f"\nAll of it came out as told, in {time.monotonic() - started:.0f} s.")
     if arguments.keep:
-        print(f"Everything is in {folder}.")
+        print(f"Everything is in {arguments.keep}.")
     return 0
 
 

@@ -251,8 +251,8 @@ def is_waybill(carrier: str, number: str) -> bool:
 
 
 def is_uscc(text: str) -> bool:
-    """Whether the last of the eighteen characters checks the others."""
-    return USCC[-sum(USCC.index(c) * 3**i for i, c in enumerate(text[:17])) % 31] == text[17]
+    """Whether the third to the eighth character are digits, and the last checks the others."""
+    return text[2:8].isdecimal() and USCC[-sum(USCC.index(c) * 3**i for i, c in enumerate(text[:17])) % 31] == text[17]
 
 
 CHAINS: list[tuple[str, str, Callable[..., bool]]] = [
@@ -293,7 +293,7 @@ def product_of(chain: str) -> str:
 
 # §4: events, §5: envelopes, §6: entries
 
-REGION, TOKEN = "[0-9]{6}|[A-Z]{2}", "[a-z0-9][a-z0-9!#$&^_.+-]*"
+REGION, TOKEN = "[1-9][0-9]{5}|[A-Z]{2}", "[a-z0-9][a-z0-9!#$&^_.+-]*"
 URI = r"[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+"
 HIDDEN = re.compile(  # titles, names, origins and licence numbers have none of these
     r"[\0-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\ud800-\uf8ff"

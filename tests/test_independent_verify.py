@@ -105,7 +105,7 @@ def both_read(raw: bytes) -> str:
         mine = ("", "", 0)
     else:
         mine = (outsider.KINDS.get(number, "unknown"), head["chain"], head["occurred_at"][0]["unix_us"])
-    assert mine == theirs, raw.hex()
+    assert mine == theirs
     return mine[0]
 
 
@@ -184,3 +184,145 @@ def test_combinations():
     for count in (0, 31, 32, 33):
         evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b")] * count
         assert bool(both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())) == (count < 33)
+
+
+def around(*characters: str) -> list[str]:
+    """Characters and their neighbours, but for surrogates, which UTF-8 has not."""
+    codes = {code for c in characters for code in range(max(0, ord(c) - 1), min(0x110000, ord(c) + 2))}
+    return [chr(code) for code in sorted(codes) if not 0xD800 <= code < 0xE000]
+
+
+# The ends of the ranges in docs/format.md §4, and some characters that other lists of blanks would have.
+EDGES = around(
+    *"\0\x1f\x20\x7f\xa0\xad\u034f\u061c\u1680\u17b4\u180e\u2000\u200f\u2028\u202f\u205f\u206f\u3000\u3164\ue000",
+    *"\uf8ff\ufe00\ufeff\uffa0\ufff0\uffff\U00010000\U0001f600\U000dffff\U000e0000\U000e0fff\U000effff\U0010ffff",
+)
+
+
+@pytest.mark.parametrize("character", EDGES, ids=ascii)
+def test_every_edge_of_what_texts_may_hold(character):
+    for text in (character, f"a{character}", f"{character}a", f"a{character}b"):
+        read_texts(text)
+
+
+@given(st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from([*EDGES, *"+/: "])), max_size=70))
+@such_as("a" * 201)
+def test_texts(text):
+    read_texts(text)
+
+
+def read_texts(text: str) -> None:
+    """Read events that hold the text as title, name, licence number, origin, and in every other field of text."""
+    genesis = example(Kind.GENESIS)
+    genesis.origin = text
+    regulator = example(Kind.GENESIS)
+    regulator.regulator_name = text
+    registration = example(Kind.PARTY_REGISTRATION)
+    registration.licence_number = text
+    named = example(Kind.PARTY_REGISTRATION)
+    named.name = text
+    listing = pb.Listing(title=text, category=1)
+    for body in (genesis, regulator, registration, named, listing):
+        both_read(event_of(body).SerializeToString())
+    evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b", uri=f"x:{text}")]
+    both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
+
+
+@given(st.from_regex(r"[a-zA-Z0-9!#$&^_.+/;= -]{0,6}/[a-z0-9!#$&^_.+/;= -]{0,6}|a/b{100,130}"), st.text(max_size=3))
+def test_media_types(media_type, end):
+    evidence = [pb.Evidence(sha256=NOWHERE, media_type=media_type + end)]
+    both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
+
+
+@given(st.from_regex(r"[a-zA-Z0-9+.-]{0,3}:[!-~]{0,8}|x:y{1015,1030}"), st.text(max_size=3))
+def test_uris(uri, end):
+    evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b", uri=uri + end)]
+    both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
+
+
+@given(st.one_of(st.dates().map(str), st.from_regex(r"[0-9]{3,5}-?[0-9W]{1,3}-?[0-3][0-9]?", fullmatch=True), st.text()))
+def test_dates(date):
+    body = example(Kind.PARTY_STATUS_CHANGE)
+    body.licence_until = date
+    both_read(event_of(body, REGULATOR).SerializeToString())
+
+
+CHAIN_KEYS = st.one_of(
+    st.just("ledger"),
+    gtins.map("01/{}".format),
+    st.builds(ChainKey.lot, gtins, lots),
+    st.builds(ChainKey.serial, gtins, lots),
+    ssccs.map("00/{}".format),
+    st.builds("waybill/{}/{}".format, carriers | st.just("upu"), waybill_numbers | s10_numbers),
+    st.from_regex(r"drug/[789][0-9]{18,20}", fullmatch=True),
+    usccs.map("party/{}".format),
+    st.builds("party/{}/{}".format, usccs, members),
+)
+
+
+@given(CHAIN_KEYS, st.data())
+@such_as("waybill/sf/RA123456785CN", None)
+@such_as("waybill/upu/RA123456785CN", None)
+@such_as("waybill/sf/RA123456784CN", None)
+@such_as("waybill/upu/RA123456784CN", None)
+@such_as("party/91AA0102MA2XW1QL3Y", None)
+def test_chain_keys(key, data):
+    both_read(event_of(example(Kind.RECALL), key).SerializeToString())
+    if data is None:
+        return
+    # One character more, less or other.
+    place = data.draw(st.integers(0, len(key) - 1))
+    instead = data.draw(st.text(string.printable + "٣ａ", max_size=2))
+    both_read(event_of(example(Kind.RECALL), key[:place] + instead + key[place + 1 :]).SerializeToString())
+
+
+def test_other_encodings_of_an_event_are_refused():
+    for message in well_formed():
+        assert both_read(message.SerializeToString())
+        for raw in respellings(message).values():
+            assert both_read(raw) == ""
+
+
+# A group in a group has no field of number 0 in it: parsers differ there, and docs/format.md leaves it open.
+GROUPS = [varint(n << 3 | 3) * depth + varint(n << 3 | 4) * depth for n in (1, 7, 99) for depth in (1, 2, 100, 101)]
+VALUES = st.one_of(
+    st.integers(0, 2**64 - 1).map(lambda value: (0, varint(value))),
+    st.integers(0, 127).map(lambda value: (0, varint(value, 10))),
+    st.binary(min_size=8, max_size=8).map(lambda value: (1, value)),
+    st.binary(max_size=6).map(lambda value: (2, varint(len(value)) + value)),
+    st.binary(min_size=4, max_size=4).map(lambda value: (5, value)),
+    st.sampled_from([(4, b""), (6, b""), (7, b"")]),
+)
+FIELDS = st.one_of(
+    st.builds(
+        lambda number, value, longer: varint(number << 3 | value[0], longer) + value[1],
+        st.sampled_from([*range(10), 15, 16, 18, 31, 32, 35, 42, 43, 99, 2**29 - 1, 2**29]),
+        VALUES,
+        st.sampled_from([0, 0, 0, 2, 5, 6]),
+    ),
+    st.sampled_from(GROUPS),
+)
+
+
+@given(st.sampled_from(well_formed()), st.data())
+@settings(max_examples=600)
+def test_fields_that_should_not_be_there(message, data):
+    encoded = [wire(*part) for part in fields(message.SerializeToString())]
+    extra = data.draw(FIELDS)
+    place = data.draw(st.integers(0, len(encoded)))
+    if place < len(encoded) and data.draw(st.booleans()):
+        # In the message that stands there, or in the middle of what is none.
+        number, value = fields(message.SerializeToString())[place]
+        inner = wire(number, value + extra if isinstance(value, bytes) else value)
+        both_read(b"".join([*encoded[:place], inner, *encoded[place + 1 :]]))
+    both_read(b"".join([*encoded[:place], extra, *encoded[place:]]))
+
+
+@given(st.sampled_from(well_formed()), st.data())
+@settings(max_examples=600)
+def test_bytes_that_are_not_as_they_were(message, data):
+    raw = bytearray(message.SerializeToString())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(raw)))
+        raw[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    both_read(bytes(raw))
