@@ -27,7 +27,15 @@ from ledger.event import Event, Kind
 from ledger.frontier import Frontier
 from ledger.keys import PublicKey
 from ledger.merkle import leaf_hash
-from ledger.rules import KNOWN_RULES, Judgement, Signer, identify, judge, rules_in_force
+from ledger.rules import (
+    KNOWN_RULES,
+    Judgement,
+    Signer,
+    identify,
+    judge,
+    require_genesis_first,
+    rules_in_force,
+)
 from ledger.sequence import next_link, settle
 from ledger.state import Party, Recorded, State
 
@@ -229,6 +237,8 @@ class Auditor:
         rules_known = rules_in_force(self._state) in KNOWN_RULES
         self.report.unjudged += not rules_known
         self.report.unknown_kinds += event.kind is None
+        if not rules_known:
+            self._check_without_rules(index, event, envelope)
         try:
             signer = identify(event, envelope.key_id, self._state)
         except NotAuthorized as error:
@@ -252,6 +262,14 @@ class Auditor:
             self.find(index, error.reason, f"recorded against the rules: {error}")
             judgement = Judgement()
         return signer, judgement
+
+    def _check_without_rules(self, index: int, event: Event, envelope: Envelope) -> None:
+        """What holds under any rules: where a genesis stands, and the form of a signature whose key may be unknown."""
+        try:
+            require_genesis_first(event, index)
+            envelope.require_known_form()
+        except LedgerError as error:
+            self.find(index, error.reason, str(error))
 
     def _compare_known(self) -> None:
         for known in self._known:

@@ -108,6 +108,26 @@ class Envelope:
                 given=algorithm_name(self.algorithm),
                 expected=key.algorithm.name,
             )
+        self._require_signature_size()
+        key.verify(self.signature, _PAE_PREFIX + b"%d %b" % (len(self.payload), self.payload))
+
+    def require_known_form(self) -> None:
+        """Check what can be said of the signature without its key: that it is one of a known algorithm.
+
+        Raises:
+            BadInput: `UNSUPPORTED_ALGORITHM`.
+            NotAuthorized: `BAD_SIGNATURE` if it has not the length of one.
+        """
+        if self.algorithm not in set(Algorithm):
+            raise BadInput(
+                Reason.UNSUPPORTED_ALGORITHM,
+                "signature algorithm",
+                given=algorithm_name(self.algorithm),
+                expected=" or ".join(algorithm.name for algorithm in Algorithm),
+            )
+        self._require_signature_size()
+
+    def _require_signature_size(self) -> None:
         if len(self.signature) != SIGNATURE_BYTES:
             raise NotAuthorized(
                 Reason.BAD_SIGNATURE,
@@ -115,7 +135,6 @@ class Envelope:
                 given=f"{len(self.signature)} bytes",
                 expected=f"{SIGNATURE_BYTES} bytes",
             )
-        key.verify(self.signature, _PAE_PREFIX + b"%d %b" % (len(self.payload), self.payload))
 
 
 def algorithm_name(number: int) -> str:

@@ -10,15 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from google.protobuf import any_pb2
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from town import Town
 from world import ORIGIN, Log, signing_key
 
+from clients.sdk import LedgerClient
 from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.entry import Entry
+from ledger.errors import BrokenProof, Reason
 from ledger.frontier import Frontier
 from ledger.merkle import consistency_proof, inclusion_proof
 from ledger.note import NoteSigner
+from ledger.sequence import Sequenced
 from suyuan.v1 import ledger_service_pb2, registry_service_pb2
 from suyuan.v1 import ledger_service_pb2 as pb
 
@@ -143,6 +151,40 @@ def prove_growth(log: Log, old: int, new: int | None = None) -> list[bytes]:
 def signed(checkpoint: Checkpoint, signer: NoteSigner = CITY_SIGNER, proof: list[bytes] | None = None):
     """A checkpoint as a service sends it."""
     return pb.ProvenCheckpoint(note=sign_checkpoint(checkpoint, signer), consistency_proof=proof or [])
+
+
+def refusal(attempt: Callable[[], object], reason: Reason = Reason.BAD_ENTRY) -> str:
+    """What a client says of a lie; it has to find it for this reason."""
+    with pytest.raises(BrokenProof) as caught:
+        attempt()
+    assert caught.value.reason is reason, caught.value
+    return str(caught.value)
+
+
+def copy_of(client: LedgerClient) -> Log:
+    """The log as a client can read it: to be forged in memory."""
+    log = Log()
+    for data, hash_ in client.entries():
+        log.entries.append(Sequenced(Entry.parse(data), data, hash_, None))
+    return log
+
+
+def other_answer(town: Town, method: str, request: Any) -> Any:
+    """The true answer to another question."""
+    stub = town.service.registry if hasattr(town.service.registry, method) else town.service.ledger
+    return getattr(stub, method)(request, timeout=20)
+
+
+def refusing(reason: str, code: grpc.StatusCode, **metadata: str) -> grpc.Status:
+    """A refusal that the service makes up."""
+    status = status_pb2.Status(code=code.value[0], message="thing: given no")
+    info = error_details_pb2.ErrorInfo(
+        reason=reason, domain="suyuan", metadata={"subject": "thing", "given": "no", **metadata}
+    )
+    packed = any_pb2.Any()
+    packed.Pack(info)
+    status.details.append(packed)
+    return rpc_status.to_status(status)
 
 
 def _message(descriptor: Any) -> type[Message]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from world import ORIGIN, City
 
 from ledger.envelope import Envelope
 from suyuan.v1 import ledger_service_pb2 as pb
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from suyuan.v1.registry_service_pb2_grpc import RegistryServiceStub
-from world import ORIGIN, City
 
 _STARTUP_S = 30
 
@@ -26,7 +26,11 @@ _STARTUP_S = 30
 def operator(*args: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run an operator's command to its end."""
     done = subprocess.run(
-        [sys.executable, "-m", "server", *map(str, args)], check=False, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "server", *map(str, args)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0 or not check, done.stderr
     return done
@@ -118,7 +122,9 @@ def new_log(folder: Path, origin: str = ORIGIN) -> RunningService:
     founding = service.city.founding() if origin == ORIGIN else [service.city.genesis(origin)]
     genesis.write_bytes(founding[0].raw)
     operator("init", "--genesis", genesis, "--database", service.database, "--log-key", service.log_key)
-    service.vkey = operator("vkey", "--database", service.database, "--log-key", service.log_key).stdout.strip()
+    service.vkey = operator(
+        "vkey", "--database", service.database, "--log-key", service.log_key
+    ).stdout.strip()
     service.founding = founding[1:]
     return service
 

@@ -66,7 +66,8 @@ class Output:
         """Print a result: the record as a line of JSON, or the lines."""
         if self.is_json:
             encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-            lines = (json.dumps(record, ensure_ascii=encoding != "utf8"),)
+            text = json.dumps(record, ensure_ascii=encoding != "utf8")
+            lines = (_UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text),)
         _write("".join(f"{line}\n" for line in lines))
 
     def drawing(self, record: Mapping[str, Any], drawing: Callable[[], RenderableType]) -> None:

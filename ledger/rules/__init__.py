@@ -34,6 +34,7 @@ __all__ = [
     "Signer",
     "identify",
     "judge",
+    "require_genesis_first",
     "require_rules_known",
     "rules_in_force",
 ]
@@ -110,6 +111,21 @@ def require_rules_known(event: Event) -> None:
         require_known(event.message.rules_adoption.rules_version)
 
 
+def require_genesis_first(event: Event, index: int) -> None:
+    """Refuse an entry 0 that is no genesis, and a genesis anywhere else, whatever rules are in force.
+
+    Raises:
+        BadInput: `WRONG_CHAIN`.
+    """
+    if (event.kind is Kind.GENESIS) != (index == 0):
+        raise BadInput(
+            Reason.WRONG_CHAIN,
+            "entry 0" if index == 0 else "genesis",
+            given=f"{event.kind} at entry {index}",
+            expected="the genesis at entry 0, and nowhere else",
+        )
+
+
 def judge(event: Event, signer: Signer, state: Reader, *, index: int, recorded_at_us: int) -> Judgement:
     """What recording this event at this place and time would change.
 
@@ -130,13 +146,7 @@ def judge(event: Event, signer: Signer, state: Reader, *, index: int, recorded_a
             Reason.UNKNOWN_KIND, "event", given="a kind unknown to this version", expected="a known kind"
         )
     require_known(rules_in_force(state))
-    if (event.kind is Kind.GENESIS) != (index == 0):
-        raise BadInput(
-            Reason.WRONG_CHAIN,
-            "entry 0" if index == 0 else "genesis",
-            given=f"{event.kind} at entry {index}",
-            expected="the genesis at entry 0, and nowhere else",
-        )
+    require_genesis_first(event, index)
     if event.chain.kind not in _CHAINS[event.kind]:
         names = " or ".join(sorted(kind.name.lower() for kind in _CHAINS[event.kind]))
         raise BadInput(

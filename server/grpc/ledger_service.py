@@ -69,8 +69,10 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             length = queries.chain_length(view.connection, chain, size=view.size)
             if length == 0:
                 raise Conflict(Reason.NOT_FOUND, "chain", given=str(chain), expected="a chain with entries")
+            # Behind the end there is nothing, also where the number is too large for a database.
+            start_seq = min(request.start_seq, length)
             entries = queries.chain_entries(
-                view.connection, chain, size=view.size, start_seq=request.start_seq, limit=limit
+                view.connection, chain, size=view.size, start_seq=start_seq, limit=limit
             )
             return pb.GetHistoryResponse(
                 entries=[view.proven(entry) for entry in entries],

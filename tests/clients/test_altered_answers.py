@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
-from lying import lying_service
-from town import LOT, running_town
+from town import LOT
 from world import CARRIER_MEMBER, MERCHANT, PARCEL, TEA
 
 from clients.sdk import LedgerClient
@@ -22,18 +21,6 @@ from ledger.errors import BrokenProof, LedgerError, ServiceFault
 Alteration = tuple[str, Callable[[Any], None]]
 
 THE_SERVICES_WORD = {"flags", "already_recorded"}
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory):
-    with running_town(tmp_path_factory.mktemp("town")) as town:
-        yield town
-
-
-@pytest.fixture(scope="module")
-def liar(town):
-    with lying_service(town.service.target) as liar:
-        yield liar
 
 
 def alterations(message: Message) -> Iterator[Alteration]:
@@ -61,6 +48,8 @@ def alterations(message: Message) -> Iterator[Alteration]:
 
 def _of_a_list(field: Any, values: Any) -> Iterator[Alteration]:
     for number, value in enumerate(values):
+        if isinstance(value, bytes) and 0 < number < len(values) - 1:
+            continue  # of a proof's hashes, the first and the last: test_verify.py flips every bit
         what = f"{field.name}[{number}]"
         yield f"{what} twice", lambda copy, value=value: getattr(copy, field.name).append(value)
         yield f"{what} left out", lambda copy, number=number: getattr(copy, field.name).pop(number)

@@ -4,7 +4,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from town import LOT, OTHER_PARCEL, running_town
+from town import LOT, OTHER_PARCEL
 from world import (
     CARRIER_MEMBER,
     COURIER,
@@ -30,12 +30,6 @@ from ledger.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_incl
 from ledger.note import VerifierKey
 from suyuan.v1 import event_pb2 as pb
 from suyuan.v1.flags_pb2 import EVENT_FLAG_LATE
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory):
-    with running_town(tmp_path_factory.mktemp("town")) as town:
-        yield town
 
 
 @pytest.fixture

@@ -92,6 +92,14 @@ def test_an_auditor_that_is_told_no_tree_hashes_verifies_it_too():
     assert report.signatures == 18
 
 
+def test_an_auditor_that_is_told_some_tree_hashes_compares_those():
+    log = life()
+    some = [hash_ if number % 3 else None for number, hash_ in enumerate(hashes_of(log.leaves))]
+    assert audit(log.leaves, log.checkpoint, hashes=some).verified
+    some[4] = leaf_hash(b"something else")
+    assert found(audit(log.leaves, log.checkpoint, hashes=some)) == [(4, Reason.BAD_ENTRY)]
+
+
 def test_an_empty_log_verifies():
     assert audit([], checkpoint_of([])).verified
 

@@ -386,15 +386,22 @@ def test_the_auditor_takes_nobodys_word_for_a_signature():
     assert [(finding.index, finding.reason) for finding in report.findings] == [(6, Reason.BAD_SIGNATURE)]
 
 
-def test_no_entry_is_longer_than_a_bundle_can_say():
+@pytest.mark.parametrize(("length", "fits"), [(65_522, True), (65_523, False)])
+def test_no_entry_is_longer_than_a_bundle_can_say(length, fits):
     """Envelopes are shorter than that as they are read; should that change, this holds."""
     city, log = founded()
     listing = Submission.read(city.listing().raw)
     real = listing.envelope
-    endless = Envelope(bytes(65_536), real.payload, real.key_id, real.algorithm, real.signature)
-    (verdict,) = sequence([Submission(endless, listing.event)], log.state, log.head, NOW_US).verdicts
+    long = Envelope(bytes(length), real.payload, real.key_id, real.algorithm, real.signature)
+    (verdict,) = sequence([Submission(long, listing.event)], log.state, log.head, NOW_US).verdicts
+    if fits:
+        assert len(verdict.data) == 65_535
+        return
     assert isinstance(verdict, BadInput)
-    assert told(verdict) == (Reason.EVENT_TOO_LARGE, "entry: given 65549 bytes, expected at most 65535 bytes")
+    assert told(verdict) == (
+        Reason.EVENT_TOO_LARGE,
+        "entry: given 65536 bytes, expected at most 65535 bytes",
+    )
 
 
 # Time

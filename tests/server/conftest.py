@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from running import running_service
+from world import ORIGIN, City, signing_key
 
 from ledger.note import NoteSigner
-from running import running_service
 from server.store.store import Store
 from server.writer import Writer
-from world import ORIGIN, City, signing_key
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 import stat
 
 import pytest
-
 from running import new_log, operator
 from world import City
 
@@ -55,10 +54,16 @@ class TestInit:
     def test_something_else_than_a_genesis_is_refused(self, log, tmp_path):
         other = tmp_path / "other.bin"
         other.write_bytes(log.founding[0].raw)
-        assert "given a party_registration, expected a signed genesis" in refused("init", "--genesis", other, *files(log))
+        assert "given a party_registration, expected a signed genesis" in refused(
+            "init", "--genesis", other, *files(log)
+        )
         other.write_bytes(b"junk")
-        assert "envelope: given bytes that are no protobuf message" in refused("init", "--genesis", other, *files(log))
-        assert "given No such file or directory" in refused("init", "--genesis", tmp_path / "none", *files(log))
+        assert "envelope: given bytes that are no protobuf message" in refused(
+            "init", "--genesis", other, *files(log)
+        )
+        assert "given No such file or directory" in refused(
+            "init", "--genesis", tmp_path / "none", *files(log)
+        )
 
     def test_as_json(self, log):
         done = operator("init", "--genesis", log.folder / "genesis.bin", *files(log), "--format", "json")
@@ -74,7 +79,9 @@ class TestLogKey:
 
     def test_a_key_that_is_not_there(self, log):
         log.log_key.unlink()
-        assert "given No such file or directory, expected an Ed25519 key as PKCS#8 PEM" in refused("vkey", *files(log))
+        assert "given No such file or directory, expected an Ed25519 key as PKCS#8 PEM" in refused(
+            "vkey", *files(log)
+        )
 
     def test_something_else(self, log):
         log.log_key.write_text("junk")
@@ -90,7 +97,9 @@ class TestLogKey:
 
 class TestServe:
     def test_no_database(self, log, tmp_path):
-        assert "given no file" in refused("serve", "--database", tmp_path / "none.db", "--log-key", log.log_key)
+        assert "given no file" in refused(
+            "serve", "--database", tmp_path / "none.db", "--log-key", log.log_key
+        )
 
     def test_an_address_that_cannot_be_had(self, log):
         assert "expected host:port that is free to listen on" in refused(
@@ -109,7 +118,13 @@ class TestLookingAfter:
     def test_rebuild_and_check(self, log):
         assert operator("rebuild", "--database", log.database).stdout == "Rebuilt all views from 1 entries.\n"
         done = operator("check", *files(log), "--format", "json")
-        assert json.loads(done.stdout) == {"ok": True, "entries": 1, "findings": [], "more_findings": 0, "rows": []}
+        assert json.loads(done.stdout) == {
+            "ok": True,
+            "entries": 1,
+            "findings": [],
+            "more_findings": 0,
+            "rows": [],
+        }
 
     def test_check_finds_damage_and_says_so_by_its_status(self, log):
         import sqlite3

@@ -3,11 +3,13 @@
 import asyncio
 import tempfile
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from world import ORIGIN, START_US, City, signing_key
 
 from ledger.audit import Auditor
 from ledger.chain_key import ChainKey
@@ -22,7 +24,6 @@ from server.store.store import Store
 from server.writer import Writer
 from suyuan.v1 import event_pb2 as ev
 from suyuan.v1 import ledger_service_pb2 as pb
-from world import ORIGIN, START_US, City, signing_key
 
 NOW = START_US + 36_000_000_000
 SIGNER = NoteSigner(ORIGIN, signing_key("log")._key)
@@ -57,7 +58,9 @@ async def append_all(writer, requests, pauses):
 @settings(max_examples=25, deadline=None)
 @given(
     clients=st.lists(
-        st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5), min_size=1, max_size=4), min_size=1, max_size=6
+        st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=5), min_size=1, max_size=4),
+        min_size=1,
+        max_size=6,
     ),
     pauses=st.lists(st.integers(0, 5), max_size=30),
     again=st.booleans(),
@@ -66,7 +69,10 @@ def test_any_interleaving_gives_one_consistent_log(clients, pauses, again):
     city = City()
     founding = [Submission.read(envelope.raw) for envelope in city.founding()]
     requests = [
-        [[city.scan(ev.SHIPMENT_STAGE_IN_TRANSIT, PARCELS[parcel]).raw for parcel in request] for request in own]
+        [
+            [city.scan(ev.SHIPMENT_STAGE_IN_TRANSIT, PARCELS[parcel]).raw for parcel in request]
+            for request in own
+        ]
         for own in clients
     ]
     if again:  # a client that repeats what another one says at the same time
@@ -96,7 +102,10 @@ def test_any_interleaving_gives_one_consistent_log(clients, pauses, again):
 def test_many_threads_on_one_service_see_one_log(service):
     checkpoints, errors, lock = [], [], threading.Lock()
     vkey = VerifierKey.parse(service.vkey)
-    parcels = [[service.city.scan(ev.SHIPMENT_STAGE_ARRIVED, PARCELS[i % 3]).raw for i in range(20)] for _ in range(8)]
+    parcels = [
+        [service.city.scan(ev.SHIPMENT_STAGE_ARRIVED, PARCELS[i % 3]).raw for i in range(20)]
+        for _ in range(8)
+    ]
 
     def client(own):
         try:
@@ -105,7 +114,7 @@ def test_many_threads_on_one_service_see_one_log(service):
                 assert all(result.HasField("receipt") for result in answer.results)
                 with lock:
                     checkpoints.append(open_checkpoint(answer.checkpoint.note, ORIGIN, [vkey]))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is told in the test's own thread
             errors.append(error)
 
     threads = [threading.Thread(target=client, args=(own,)) for own in parcels]
@@ -115,7 +124,7 @@ def test_many_threads_on_one_service_see_one_log(service):
         thread.join()
     assert not errors
     checkpoints.sort(key=lambda checkpoint: checkpoint.size)
-    for old, new in zip(checkpoints, checkpoints[1:], strict=False):
+    for old, new in pairwise(checkpoints):
         request = pb.GetConsistencyProofRequest(old_size=old.size, new_size=new.size)
         proof = list(service.ledger.GetConsistencyProof(request).proof)
         verify_consistency(old.size, old.root, new.size, new.root, proof)

@@ -1,13 +1,13 @@
 """Views made anew from the log, and damage found."""
 
 import pytest
+from world import MERCHANT, OTHER_MERCHANT, REGULATOR, START_US, TEA, event_id
 
 from ledger.errors import ServiceFault
 from ledger.sequence import Submission
 from server.rebuild import check, rebuild
 from server.store.tables import PROJECTIONS
 from suyuan.v1 import event_pb2 as pb
-from world import MERCHANT, OTHER_MERCHANT, REGULATOR, START_US, TEA, event_id
 
 NOW = START_US + 36_000_000_000
 VIEWS = [table.name for table in PROJECTIONS]
@@ -92,7 +92,10 @@ class TestRebuild:
         assert dump(told) == before
 
     def test_a_damaged_log_is_not_rebuilt_and_left_as_it_was(self, told):
-        tamper(told, "UPDATE entries SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB) WHERE idx = 11")
+        tamper(
+            told,
+            "UPDATE entries SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB) WHERE idx = 11",
+        )
         before = dump(told)
         with pytest.raises(ServiceFault, match=r"root of|entry \d+"):
             rebuild(told)
@@ -125,7 +128,10 @@ class TestCheck:
         assert check(told, signer.vkey).rows == [f"parties party {MERCHANT}: given other values of name"]
 
     def test_an_invented_row(self, told, signer):
-        tamper(told, "INSERT INTO recalls (shard, chain, event_id, idx) VALUES (0, '01/06901234567892', x'aa', 3)")
+        tamper(
+            told,
+            "INSERT INTO recalls (shard, chain, event_id, idx) VALUES (0, '01/06901234567892', x'aa', 3)",
+        )
         assert check(told, signer.vkey).rows == [
             "recalls chain 01/06901234567892 event_id aa: given a row, expected none"
         ]
@@ -135,7 +141,9 @@ class TestCheck:
         assert check(told, signer.vkey).rows == ["entries idx 9: given other values of flags"]
 
     def test_a_changed_entry_is_found_by_the_audit(self, told, signer):
-        tamper(told, "UPDATE entries SET data = substr(data, 1, 20) || x'ff' || substr(data, 22) WHERE idx = 10")
+        tamper(
+            told, "UPDATE entries SET data = substr(data, 1, 20) || x'ff' || substr(data, 22) WHERE idx = 10"
+        )
         damage = check(told, signer.vkey)
         assert damage.audit.findings[0].index == 10
 
@@ -143,4 +151,3 @@ class TestCheck:
         tamper(told, "DELETE FROM entries WHERE idx = 10")
         damage = check(told, signer.vkey)
         assert str(damage.audit.findings[0]) == "entry 10: given no such entry, expected one [STORE_DAMAGED]"
-

@@ -13,6 +13,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from running import new_log, running_service
+from world import (
+    CARRIER_MEMBER,
+    COURIER,
+    CUP,
+    MERCHANT,
+    ORIGIN,
+    OTHER_MERCHANT,
+    PARCEL,
+    PLATFORM,
+    TEA,
+    event_id,
+)
 
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import open_checkpoint
@@ -21,14 +34,12 @@ from ledger.envelope import Envelope
 from ledger.event import moment
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.note import VerifierKey
-from running import new_log, running_service
 from server.sequencer import wall_clock_us
 from suyuan.v1 import entry_pb2, errors_pb2
 from suyuan.v1 import event_pb2 as ev
 from suyuan.v1 import ledger_service_pb2 as pb
 from suyuan.v1 import registry_service_pb2 as reg
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
-from world import CARRIER_MEMBER, COURIER, CUP, MERCHANT, ORIGIN, OTHER_MERCHANT, PARCEL, PLATFORM, TEA, event_id
 
 
 def checkpoint_of(service, proven):
@@ -41,7 +52,7 @@ def reason_of(status):
     info = error_details_pb2.ErrorInfo()
     detail.Unpack(info)
     assert info.domain == "suyuan"
-    assert f"ERROR_REASON_{info.reason}" in errors_pb2.ErrorReason.keys()
+    assert f"ERROR_REASON_{info.reason}" in errors_pb2.ErrorReason.keys()  # noqa: SIM118 - not a dict
     return info.reason, dict(info.metadata)
 
 
@@ -67,7 +78,11 @@ class TestAppending:
             entry = Entry(receipt.chain_seq, receipt.previous, receipt.recorded_at_us, envelope.raw)
             assert leaf_hash(entry.encode()) == receipt.entry_hash
             verify_inclusion(
-                receipt.entry_hash, receipt.index, checkpoint.size, list(receipt.inclusion_proof), checkpoint.root
+                receipt.entry_hash,
+                receipt.index,
+                checkpoint.size,
+                list(receipt.inclusion_proof),
+                checkpoint.root,
             )
             assert not receipt.already_recorded
 
@@ -88,7 +103,12 @@ class TestAppending:
         city = service.city
         good, bad, better = city.listing(serial(2)), city.sale(chain=CUP), city.listing(serial(3))
         results = service.append(good, bad, b"\xff\xff", better).results
-        assert [result.WhichOneof("outcome") for result in results] == ["receipt", "refusal", "refusal", "receipt"]
+        assert [result.WhichOneof("outcome") for result in results] == [
+            "receipt",
+            "refusal",
+            "refusal",
+            "receipt",
+        ]
         assert results[3].receipt.index == results[0].receipt.index + 1
         assert reason_of(results[1].refusal)[0] == "LISTING_MISSING"
         assert reason_of(results[2].refusal)[0] == "MALFORMED_ENVELOPE"
@@ -184,7 +204,10 @@ class TestRefusals:
 
     def test_a_far_future(self, service):
         at = moment(wall_clock_us()) + timedelta(minutes=11)
-        assert refusal(service, service.city.scan(ev.SHIPMENT_STAGE_IN_TRANSIT, at=at))[0] == "OCCURRED_IN_FUTURE"
+        assert (
+            refusal(service, service.city.scan(ev.SHIPMENT_STAGE_IN_TRANSIT, at=at))[0]
+            == "OCCURRED_IN_FUTURE"
+        )
 
     def test_an_unknown_kind(self, service):
         message = ev.Event.FromString(service.city.event(TEA, ev.Listing(title="x", category=1)).raw)
@@ -200,7 +223,11 @@ class TestRefusals:
         message = entry_pb2.Envelope.FromString(service.city.listing(serial(16)).raw)
         message.signatures[0].algorithm = entry_pb2.SIGNATURE_ALGORITHM_SM2_SM3
         reason, told = refusal(service, message.SerializeToString())
-        assert (reason, told["given"], told["expected"]) == ("UNSUPPORTED_ALGORITHM", "algorithm 3", "ED25519")
+        assert (reason, told["given"], told["expected"]) == (
+            "UNSUPPORTED_ALGORITHM",
+            "algorithm 3",
+            "ED25519",
+        )
 
     @pytest.mark.parametrize("count", [0, 1001])
     def test_a_batch_of_a_wrong_size(self, service, count):
@@ -303,7 +330,9 @@ class TestReading:
 
     def test_proofs_between_old_sizes(self, service, story):
         def root(size):
-            return service.ledger.GetConsistencyProof(pb.GetConsistencyProofRequest(old_size=size, new_size=0))
+            return service.ledger.GetConsistencyProof(
+                pb.GetConsistencyProofRequest(old_size=size, new_size=0)
+            )
 
         now = checkpoint_of(service, root(1).checkpoint)
         leaf = service.ledger.GetEntry(pb.GetEntryRequest(index=3)).entry.entry
@@ -438,8 +467,14 @@ class TestProcess:
         try:
             service.start()
             credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
-            with grpc.secure_channel(f"localhost:{service.target.rpartition(':')[2]}", credentials) as channel:
-                assert LedgerServiceStub(channel).GetCheckpoint(pb.GetCheckpointRequest(), timeout=10).checkpoint.note
+            with grpc.secure_channel(
+                f"localhost:{service.target.rpartition(':')[2]}", credentials
+            ) as channel:
+                assert (
+                    LedgerServiceStub(channel)
+                    .GetCheckpoint(pb.GetCheckpointRequest(), timeout=10)
+                    .checkpoint.note
+                )
         finally:
             service.stop()
 

@@ -5,10 +5,13 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select
+from world import COURIER, MERCHANT, ORIGIN, REGULATOR, START_US, TEA, event_id, signing_key
 
 from ledger.checkpoint import open_checkpoint
-from ledger.errors import Conflict, Reason, ServiceFault
+from ledger.envelope import Envelope
+from ledger.errors import BadInput, Conflict, Reason, ServiceFault
 from ledger.merkle import inclusion_proof, verify_inclusion
+from ledger.note import NoteSigner
 from ledger.sequence import Resent, Sequenced, Submission
 from ledger.state import Party, PartyKey
 from server.store import queries
@@ -17,7 +20,7 @@ from server.store.records import load
 from server.store.store import Store
 from server.store.tables import entries
 from server.writer import Writer
-from world import COURIER, ORIGIN, START_US, TEA, event_id
+from suyuan.v1 import event_pb2 as pb
 
 NOW = START_US + 3_600_000_000
 
@@ -47,7 +50,9 @@ class TestWriting:
         for entry in life.batch.entries:
             proof = inclusion_proof(entry.recorded.index, head.size, lambda *where: life.nodes[where])
             verify_inclusion(entry.hash, entry.recorded.index, head.size, proof, head.root)
-        assert stored_leaves(store) == [entry.data for batch in (committed, life) for entry in batch.batch.entries]
+        assert stored_leaves(store) == [
+            entry.data for batch in (committed, life) for entry in batch.batch.entries
+        ]
 
     def test_a_new_writer_takes_up_where_the_old_one_ended(self, store, writer, signer, city):
         found(writer, city)
@@ -105,10 +110,9 @@ class TestTwoWriters:
             stale._write([Submission.read(city.listing().raw)], NOW)
         assert len(stored_leaves(store)) == 7
 
-    def test_a_party_suspended_by_the_other_writer_is_not_served_from_the_cache(self, store, writer, signer, city):
-        from suyuan.v1 import event_pb2 as pb
-        from world import MERCHANT, REGULATOR
-
+    def test_a_party_suspended_by_the_other_writer_is_not_served_from_the_cache(
+        self, store, writer, signer, city
+    ):
         found(writer, city)
         submit(writer, city.listing())
         other = Writer(store, signer)
@@ -117,6 +121,12 @@ class TestTwoWriters:
         submit(other, city.say(REGULATOR, MERCHANT, body))
         [verdict] = submit(writer, city.sale()).batch.verdicts
         assert verdict.reason is Reason.PARTY_NOT_ACTIVE
+
+
+def fail(now, message):
+    """Fail as a database driver does."""
+    if now:
+        raise sqlite3.OperationalError(message)
 
 
 class TestFaults:
@@ -137,10 +147,8 @@ class TestFaults:
             try:
                 with real() as connection:
                     yield connection
-                    if where == "before commit":
-                        raise sqlite3.OperationalError("disk I/O error")
-                if where == "after commit":
-                    raise sqlite3.OperationalError("connection lost")
+                    fail(where == "before commit", "disk I/O error")
+                fail(where == "after commit", "connection lost")
             except sqlite3.OperationalError as error:
                 raise ServiceFault(Reason.STORE_UNAVAILABLE, "database", given=str(error)) from error
 
@@ -194,9 +202,6 @@ class TestTakingUp:
         assert caught.value.reason is Reason.STORE_DAMAGED
 
     def test_a_checkpoint_by_another_key_is_noticed_at_the_start(self, store, writer, city):
-        from ledger.note import NoteSigner
-        from world import signing_key
-
         found(writer, city)
         stranger = NoteSigner(ORIGIN, signing_key("stranger")._key)
         with pytest.raises(ServiceFault, match="tiles, root and checkpoint that agree"):
@@ -222,8 +227,6 @@ class TestRecords:
         assert rows == [entry.recorded.index for entry in founding.batch.entries]
 
     def test_a_conflicting_duplicate_is_refused(self, writer, city):
-        from ledger.envelope import Envelope
-
         found(writer, city)
         listing = city.listing()
         submit(writer, listing)
@@ -235,8 +238,6 @@ class TestRecords:
 
 
 def test_a_store_made_by_another_version_is_refused(tmp_path):
-    from ledger.errors import BadInput
-
     path = tmp_path / "log.db"
     store = Store.create(str(path))
     with store.transaction() as connection:
@@ -247,8 +248,6 @@ def test_a_store_made_by_another_version_is_refused(tmp_path):
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
-    from ledger.errors import BadInput
-
     path = tmp_path / "log.db"
     path.write_text("not a database, only a text that is long enough to be read as one" * 20)
     with pytest.raises(BadInput, match="expected version 1"):
