@@ -189,6 +189,8 @@ class Sold:
     chain: str
     merchant: str
     """Chain key of the company."""
+    listing_index: int
+    """Place of the merchant's listing that it rests on, which was the newest at the time."""
     buyer_key_id: bytes
     quantity: int
     occurred_us: int

@@ -16,6 +16,7 @@ from ledger.errors import LedgerError
 from ledger.keys import PublicKey
 from ledger.sequence import Submission
 from ledger.state import PartyKey, PurchaseKey
+from server.limits import Limits
 from server.store.records import load
 from server.store.store import Store
 
@@ -66,20 +67,35 @@ class PublicKeys:
 
 
 class Admission:
-    """Parses and verifies envelopes."""
+    """Parses and verifies envelopes, as many at once as the limits allow."""
 
-    def __init__(self, keys: PublicKeys, workers: ThreadPoolExecutor) -> None:
+    def __init__(self, keys: PublicKeys, workers: ThreadPoolExecutor, limits: Limits) -> None:
         self._keys = keys
         self._workers = workers
+        self._limits = limits
+        self._events = 0
+        self._bytes = 0
 
     async def admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
-        """For each envelope a submission, verified if its key is known, or why it is refused."""
-        loop = asyncio.get_running_loop()
-        parts = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
-        admitted = await asyncio.gather(
-            *(loop.run_in_executor(self._workers, self._admit, part) for part in parts)
-        )
-        return [one for part in admitted for one in part]
+        """For each envelope a submission, verified if its key is known, or why it is refused.
+
+        Raises:
+            ServiceFault: `OVERLOADED` if too many are being looked at.
+        """
+        events, size = len(envelopes), sum(map(len, envelopes))
+        self._limits.require_room(self._events + events, self._bytes + size)
+        self._events += events
+        self._bytes += size
+        try:
+            loop = asyncio.get_running_loop()
+            parts = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
+            admitted = await asyncio.gather(
+                *(loop.run_in_executor(self._workers, self._admit, part) for part in parts)
+            )
+            return [one for part in admitted for one in part]
+        finally:
+            self._events -= events
+            self._bytes -= size
 
     def _admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
         admitted: list[Admitted] = [_read(raw) for raw in envelopes]

@@ -19,15 +19,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ledger.errors import BadInput, Conflict, LedgerError, Reason
-from ledger.event import Kind
+from ledger.entry import Entry
+from ledger.envelope import Envelope
+from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
+from ledger.event import Event, Kind
 from ledger.sequence import Sequenced, Submission
-from ledger.state import Charter
 from server.config import Settings, Tls, read_log_key
 from server.main import configure_logs, serve
 from server.rebuild import check, rebuild
 from server.sequencer import wall_clock_us
-from server.store.records import load
+from server.store import queries
 from server.store.store import Store
 from server.writer import Writer
 
@@ -138,12 +139,16 @@ def serve_command(
         raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-client-ca with them")
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
     store = Store.open(database)
-    settings = Settings(database=database, log_key=log_key, listen=listen, tls=tls, ready_file=ready_file)
-    serve(settings, store, read_log_key(log_key, _charter(store, database).origin))
+    settings = Settings(listen=listen, tls=tls, ready_file=ready_file)
+    serve(settings, store, read_log_key(log_key, _origin(store, database)))
 
 
 @app.command("rebuild")
-def rebuild_command(database: DatabaseOption = DEFAULT_DATABASE, output: FormatOption = Format.TEXT) -> None:
+def rebuild_command(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    output: FormatOption = Format.TEXT,
+) -> None:
     """Write all views anew from the log.
 
     Stop the service first. Example: `suyuan operator rebuild --database suyuan.db`
@@ -151,7 +156,8 @@ def rebuild_command(database: DatabaseOption = DEFAULT_DATABASE, output: FormatO
     store = Store.open(database)
     try:
         with _progress("Replaying") as progress:
-            size = rebuild(store, progress)
+            vkey = read_log_key(log_key, _origin(store, database)).vkey
+            size = rebuild(store, vkey, progress)
     finally:
         store.close()
     _print(output, {"entries": size}, f"Rebuilt all views from {size} entries.")
@@ -169,7 +175,7 @@ def check_command(
     """
     store = Store.open(database, read_only=True)
     try:
-        vkey = read_log_key(log_key, _charter(store, database).origin).vkey
+        vkey = read_log_key(log_key, _origin(store, database)).vkey
         with _progress("Checking") as progress:
             damage = check(store, vkey, progress)
     finally:
@@ -195,7 +201,7 @@ def vkey(
     """
     store = Store.open(database)
     try:
-        key = str(read_log_key(log_key, _charter(store, database).origin).vkey)
+        key = str(read_log_key(log_key, _origin(store, database)).vkey)
     finally:
         store.close()
     _print(output, {"vkey": key}, key)
@@ -239,24 +245,32 @@ def _require_same_genesis(writer: Writer, submission: Submission, database: str)
 
 def _require_origin(store: Store, database: str, origin: str) -> None:
     with store.snapshot() as connection:
-        charter = load(connection, Charter, ["ledger"]).get("ledger")
-    if charter is not None and charter.origin != origin:
+        empty = queries.head(connection) is None
+    there = origin if empty else _origin(store, database)
+    if there != origin:
         raise Conflict(
             Reason.DUPLICATE_EVENT,
             f"log in {database}",
             given=f"genesis of {origin}",
-            expected=f"that of {charter.origin}, or an empty database",
+            expected=f"that of {there}, or an empty database",
         )
 
 
-def _charter(store: Store, database: str) -> Charter:
+def _origin(store: Store, database: str) -> str:
+    """The log's identity, from its genesis: views may be damaged."""
     with store.snapshot() as connection:
-        charter = load(connection, Charter, ["ledger"]).get("ledger")
-    if charter is None:
+        first = queries.entries_from(connection, 0, 1)
+    if not first:
         raise BadInput(
             Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"
         )
-    return charter
+    try:
+        event = Event.parse(Envelope.parse(Entry.parse(first[0].data).envelope).payload)
+    except LedgerError as error:
+        raise ServiceFault(
+            Reason.STORE_DAMAGED, f"entry 0 in {database}", given=str(error), expected="a genesis"
+        ) from error
+    return event.message.genesis.origin
 
 
 @contextmanager

@@ -7,12 +7,13 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner
-from server.sequencer import Limits
+from server.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,16 @@ class Tls:
 class Settings:
     """Everything that a service is told when it starts."""
 
-    database: str
-    log_key: Path
     listen: str = "127.0.0.1:7443"
     """Host and port; port 0 takes a free one."""
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
     verify_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     read_threads: int = 4
-    max_message_bytes: int = 32 * 1024 * 1024
+    concurrent_calls: int = 1_000
+    """Calls that are worked on at once; further ones are told to come back."""
+    max_request_bytes: int = 4 * 1024 * 1024
+    max_answer_bytes: int = 32 * 1024 * 1024
     stop_seconds: float = 10.0
     """How long calls in flight may take to end when the service stops."""
     ready_file: Path | None = None
@@ -62,7 +64,7 @@ def read_log_key(path: Path, origin: str) -> NoteSigner:
     passphrase = os.environ.get("SUYUAN_LOG_KEY_PASSPHRASE")
     try:
         key = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadInput(
             Reason.BAD_KEY, f"log key {path}", given="something else", expected=expected
         ) from error

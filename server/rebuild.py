@@ -8,18 +8,31 @@ log, replays it into a scratch database, and compares every row.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from ledger.audit import Auditor, AuditReport
 from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.entry import Entry
 from ledger.errors import LedgerError, Reason, ServiceFault
 from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import Subtree
@@ -34,36 +47,54 @@ from server.store.queries import StoredEntry, StoredHead
 from server.store.reader import RecordCache, StoredState
 from server.store.records import save
 from server.store.store import Store
-from server.store.tables import PROJECTIONS, SHARD, entries
+from server.store.tables import PROJECTIONS, SHARD, entries, log_head
 
 Progress = Callable[[int, int], None]
 """Is told how many entries are done, and how many there are."""
 
 _CHUNK = 1_000
 
+_log = Table(
+    "log_being_replayed",
+    MetaData(),
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary),
+)
+"""The bare log, while a rebuild writes `entries` anew; it is there only within that transaction."""
+
 
 def no_progress(done: int, total: int) -> None:
     """Nobody is watching."""
 
 
-def rebuild(store: Store, progress: Progress = no_progress) -> int:
+def rebuild(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> int:
     """Write all views anew from the log; returns the number of entries.
+
+    Signatures are not checked again: that is for `check` and the auditor.
+
+    Args:
+        store: the database.
+        vkey: the log's verifier key: only what its checkpoint covers is believed.
+        progress: is told how far it is.
 
     Raises:
         ServiceFault: `STORE_DAMAGED` if the log itself is damaged; the database is then as it was.
+        BrokenProof: the checkpoint in the database is not signed by the log's key.
     """
     with store.transaction() as connection:
-        head = _head(connection)
-        for table in PROJECTIONS:
+        head = _signed_head(connection, vkey)
+        # What stands in the other columns of `entries` is a view too, and must not be seen by the replay.
+        _log.drop(connection, checkfirst=True)
+        _log.create(connection)
+        raw = select(entries.c.shard, entries.c.idx, entries.c.data)
+        connection.execute(insert(_log).from_select(["shard", "idx", "data"], raw))
+        for table in (entries, *PROJECTIONS):
             connection.execute(delete(table).where(table.c.shard == SHARD))
-        wrong: list[dict[str, object]] = []
-        root = Frontier().root()
-        for chunk, frontier in _replayed(connection, connection, head, progress):
-            root = frontier.root()
-            wrong += _take_out_wrong(connection, [entry_row(entry) for entry in chunk])
-        # Only now: until all are out, a wrong row may hold the place that a right one needs.
-        if wrong:
-            connection.execute(insert(entries), wrong)
+        root, recorded_at_us = Frontier().root(), 0
+        for chunk, frontier in _replayed(connection, connection, head, progress, _log):
+            connection.execute(insert(entries), [entry_row(entry) for entry in chunk])
+            root, recorded_at_us = frontier.root(), chunk[-1].entry.recorded_at_us
         if root != head.root:
             raise ServiceFault(
                 Reason.STORE_DAMAGED,
@@ -71,6 +102,9 @@ def rebuild(store: Store, progress: Progress = no_progress) -> int:
                 given=root.hex(),
                 expected=f"{head.root.hex()}, as signed",
             )
+        after = StoredHead(head.size, root, recorded_at_us, head.checkpoint)
+        connection.execute(update(log_head).where(log_head.c.shard == SHARD).values(asdict(after)))
+        _log.drop(connection)
         return head.size
 
 
@@ -95,9 +129,9 @@ def check(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> 
         BrokenProof: the checkpoint in the database is not signed by the log's key.
     """
     with store.snapshot() as connection:
-        head = _head(connection)
-        checkpoint = open_checkpoint(head.checkpoint, vkey.name, [vkey])
-        damage = Damage(_audit(connection, checkpoint, progress))
+        checkpoint = open_checkpoint(_head(connection).checkpoint, vkey.name, [vkey])
+        head = _signed_head(connection, vkey)
+        damage = Damage(_audit(connection, checkpoint, progress), _compare_head(connection, head))
         if damage.audit.verified:
             with tempfile.TemporaryDirectory(prefix="suyuan-check-") as folder:
                 scratch = Store.create(str(Path(folder) / "scratch.db"))
@@ -143,12 +177,12 @@ def _compare_table(table: Table, given: Connection, expected: Connection) -> Ite
     names = [column.name for column in table.primary_key]
     query = select(table).where(table.c.shard == SHARD).order_by(*table.primary_key)
     # heapq.merge keeps what both sides have for one key together.
-    ours = ((tuple(row[: len(names)]), 0, tuple(row)) for row in given.execute(query))
-    theirs = ((tuple(row[: len(names)]), 1, tuple(row)) for row in expected.execute(query))
+    ours = ((_comparable(row[: len(names)]), 0, tuple(row)) for row in given.execute(query))
+    theirs = ((_comparable(row[: len(names)]), 1, tuple(row)) for row in expected.execute(query))
     by_key = groupby(merge(ours, theirs, key=itemgetter(0)), key=itemgetter(0))
-    for key, group in by_key:
+    for _, group in by_key:
         rows = {side: row for _, side, row in group}
-        where = f"{table.name} {_key(names, key)}"
+        where = f"{table.name} {_key(names, next(iter(rows.values()))[: len(names)])}"
         if 1 not in rows:
             yield f"{where}: given a row, expected none"
         elif 0 not in rows:
@@ -158,19 +192,39 @@ def _compare_table(table: Table, given: Connection, expected: Connection) -> Ite
             yield f"{where}: given other values of {', '.join(differing)}"
 
 
+def _comparable(key: Sequence[Any]) -> list[tuple[int, Any]]:
+    """A key in SQLite's order, in which numbers come before texts and texts before bytes: a key can be of any type."""
+    return [
+        (1, value.encode("utf-8", "surrogateescape"))
+        if isinstance(value, str)
+        else (2, value)
+        if isinstance(value, bytes)
+        else (0, value or 0)
+        for value in key
+    ]
+
+
 def _key(names: list[str], values: tuple[Any, ...]) -> str:
     """A row's key without the shard, for people."""
-    shown = (value.hex() if isinstance(value, bytes) else str(value) for value in values[1:])
+    shown = (
+        value.hex()
+        if isinstance(value, bytes)
+        else ascii(value)[1:-1]
+        if isinstance(value, str)
+        else str(value)
+        for value in values[1:]
+    )
     return " ".join(f"{name} {value}" for name, value in zip(names[1:], shown, strict=True)) or "row"
 
 
 def _replayed(
-    source: Connection, target: Connection, head: StoredHead, progress: Progress
+    source: Connection, target: Connection, head: StoredHead, progress: Progress, log: Table = entries
 ) -> Iterator[tuple[list[Sequenced], Frontier]]:
     """Replay the log of one database, writing records and tiles into another, or the same; a chunk at a time."""
     frontier, edge, cache = Frontier(), RightEdge(), RecordCache()
     while frontier.size < head.size:
-        found = queries.entries_from(source, frontier.size, min(frontier.size + _CHUNK, head.size))
+        stop = min(frontier.size + _CHUNK, head.size)
+        found = _raw_entries(source, log, frontier.size, stop)
         if not found:
             raise ServiceFault(
                 Reason.STORE_DAMAGED, f"entry {frontier.size}", given="none", expected="an entry"
@@ -188,6 +242,21 @@ def _replayed(
         progress(frontier.size, head.size)
 
 
+def _raw_entries(connection: Connection, log: Table, start: int, stop: int) -> list[StoredEntry]:
+    """Entries start, start + 1, … up to and without stop, by their bytes alone; ends early where one is missing."""
+    rows = connection.execute(
+        select(log.c.idx, log.c.data)
+        .where(log.c.shard == SHARD, log.c.idx >= start, log.c.idx < stop)
+        .order_by(log.c.idx)
+    )
+    found: list[StoredEntry] = []
+    for row in rows:
+        if row.idx != start + len(found):
+            break
+        found.append(StoredEntry(row.idx, queries.as_bytes(row.data), ()))
+    return found
+
+
 def _replay(entry: StoredEntry, state: State) -> Sequenced:
     try:
         return replay(entry.index, entry.data, state)
@@ -200,22 +269,28 @@ def _replay(entry: StoredEntry, state: State) -> Sequenced:
         ) from error
 
 
-def _take_out_wrong(connection: Connection, rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Delete the rows of `entries` that are not as they should be; returns those that belong there."""
-    first, last = rows[0]["idx"], rows[-1]["idx"]
-    there = connection.execute(
-        select(entries)
-        .where(entries.c.shard == SHARD, entries.c.idx.between(first, last))
-        .order_by(entries.c.idx)
-    )
-    wrong = [row for row, found in zip(rows, there, strict=True) if tuple(row.values()) != tuple(found)]
-    for row in wrong:
-        connection.execute(delete(entries).where(entries.c.shard == SHARD, entries.c.idx == row["idx"]))
-    return wrong
-
-
 def _head(connection: Connection) -> StoredHead:
     head = queries.head(connection)
     if head is None:
         raise ServiceFault(Reason.STORE_DAMAGED, "log", given="no genesis", expected="a log")
     return head
+
+
+def _signed_head(connection: Connection, vkey: VerifierKey) -> StoredHead:
+    """The head as its checkpoint says, whatever the row's other columns hold; its time is the last entry's."""
+    head = _head(connection)
+    checkpoint = open_checkpoint(head.checkpoint, vkey.name, [vkey])
+    last = queries.entries_from(connection, checkpoint.size - 1, checkpoint.size)
+    try:
+        recorded_at_us = Entry.parse(last[0].data).recorded_at_us if last else 0
+    except LedgerError:
+        # The audit says what is wrong with it.
+        recorded_at_us = 0
+    return StoredHead(checkpoint.size, checkpoint.root, recorded_at_us, head.checkpoint)
+
+
+def _compare_head(connection: Connection, signed: StoredHead) -> list[str]:
+    """The columns of the head's row that are not as its checkpoint and the last entry say."""
+    given = asdict(_head(connection))
+    differing = [name for name, value in asdict(signed).items() if given[name] != value]
+    return [f"log_head row: given other values of {', '.join(differing)}"] if differing else []

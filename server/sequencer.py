@@ -20,18 +20,10 @@ import structlog
 
 from ledger.errors import LedgerError, Reason, ServiceFault
 from ledger.sequence import Submission, Verdict
+from server.limits import Limits
 from server.writer import Committed, Writer
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much may wait, and how much one commit takes."""
-
-    queued_events: int = 20_000
-    queued_bytes: int = 64 * 1024 * 1024
-    batch_events: int = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +101,9 @@ class Sequencer:
     def _admit(self, request: _Request) -> None:
         if self._stopping:
             raise ServiceFault(Reason.STOPPING, "service", given="an append", expected="no more appends")
-        limits = self._limits
-        events, size = self._queued_events + len(request.submissions), self._queued_bytes + request.size
-        if events > limits.queued_events or size > limits.queued_bytes:
-            raise ServiceFault(
-                Reason.OVERLOADED,
-                "queue",
-                given=f"{events} events, {size} bytes",
-                expected=f"at most {limits.queued_events} events, {limits.queued_bytes} bytes",
-            )
+        self._limits.require_room(
+            self._queued_events + len(request.submissions), self._queued_bytes + request.size
+        )
 
     def _run(self) -> None:
         while requests := self._take():

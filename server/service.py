@@ -53,7 +53,8 @@ class Service:
 
         Raises:
             ServiceFault: as `Writer.load` says.
-            BadInput: `INVALID_REQUEST` if the address cannot be had, or a TLS file cannot be read.
+            BadInput: `NOT_FOUND` if the database holds no log, `INVALID_REQUEST` if the address cannot be had, or a
+                TLS file cannot be read.
         """
         self._writer.load()
         head = self._writer.head
@@ -90,12 +91,12 @@ class Service:
         await self._server.wait_for_termination()
 
     def _build(self, store: Store) -> grpc.aio.Server:
-        limit = self._settings.max_message_bytes
         server = grpc.aio.server(
             interceptors=[ErrorInterceptor()],
+            maximum_concurrent_rpcs=self._settings.concurrent_calls,
             options=[
-                ("grpc.max_receive_message_length", limit),
-                ("grpc.max_send_message_length", limit),
+                ("grpc.max_receive_message_length", self._settings.max_request_bytes),
+                ("grpc.max_send_message_length", self._settings.max_answer_bytes),
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
                 ("grpc.keepalive_permit_without_calls", 1),
@@ -103,7 +104,7 @@ class Service:
         )
         proofs = Proofs(store)
         answers = Answers(store, proofs, self._reading)
-        admission = Admission(PublicKeys(store), self._verifying)
+        admission = Admission(PublicKeys(store), self._verifying, self._settings.limits)
         ledger = LedgerService(admission, self._sequencer, answers, proofs)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)

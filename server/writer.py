@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.entry import Entry
 from ledger.errors import LedgerError, Reason, ServiceFault
+from ledger.event import moment
 from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import Subtree
 from ledger.note import NoteSigner
@@ -24,11 +26,14 @@ from ledger.state import State
 from ledger.tiles import TileNodes
 from server.store import queries
 from server.store.commit import LogMovedError, write_batch
-from server.store.queries import StoredHead
+from server.store.queries import StoredEntry, StoredHead
 from server.store.reader import RecordCache, StoredState
 from server.store.store import Store
 
 _TRIES = 3
+
+MAX_CLOCK_BACK_US = 2 * 60 * 60 * 1_000_000
+"""How far the clock may be behind the last entry before nothing is recorded: two hours."""
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +92,7 @@ class Writer:
                     frontier = Frontier.read(stored.size, TileNodes(read_tile))
                     self._edge = RightEdge.read(stored.size, read_tile)
                     self._require_own(stored, frontier)
+                    _require_time(stored, queries.entries_at(connection, [stored.size - 1])[0])
                 except LedgerError as error:
                     raise ServiceFault(
                         Reason.STORE_DAMAGED,
@@ -121,6 +127,7 @@ class Writer:
             try:
                 if not self._loaded:
                     self.load()
+                self._require_clock(now_us)
                 return self._write(submissions, now_us)
             except LogMovedError:
                 log.warning("log_moved", attempt=attempt, size=self._head.size)
@@ -139,6 +146,10 @@ class Writer:
 
     def _write(self, submissions: list[Submission], now_us: int) -> Committed:
         with self._store.transaction() as connection:
+            # The transaction holds the write lock, so nobody moves the head behind this look. Without it a batch that
+            # records nothing would be judged by a state, and answered with a head, that another writer left behind.
+            if queries.head(connection) != self._stored:
+                raise LogMovedError
             stored_state = StoredState(connection, self._cache)
             stored_state.prefetch(submissions)
             state = State(stored_state)
@@ -173,6 +184,20 @@ class Writer:
             )
         return Committed(batch, stored, nodes, {entry.index: entry.data for entry in earlier})
 
+    def _require_clock(self, now_us: int) -> None:
+        """Refuse to go on far behind the log's last entry: a clock jumped ahead then, or has jumped back now.
+
+        Times never decrease along a log, so entries would be recorded at a time that is not theirs, and licences
+        judged by it. Small steps back are for `sequence`, which lets the last entry's time stand.
+        """
+        if self._head.recorded_at_us - now_us > MAX_CLOCK_BACK_US:
+            raise ServiceFault(
+                Reason.STORE_UNAVAILABLE,
+                "the service's clock",
+                given=moment(now_us).isoformat(),
+                expected=f"about {moment(self._head.recorded_at_us).isoformat()}, when the last entry was recorded",
+            )
+
     def _sign(self, head: LogHead) -> StoredHead:
         """The head with its checkpoint. It is signed within the transaction that stores it, and shown only after."""
         root = head.frontier.root()
@@ -190,3 +215,12 @@ class Writer:
             raise ServiceFault(
                 Reason.STORE_DAMAGED, "size by the checkpoint", given=checkpoint.size, expected=stored.size
             )
+
+
+def _require_time(stored: StoredHead, last: StoredEntry) -> None:
+    """Refuse a head whose time is not its last entry's: the next entry would carry it for ever."""
+    recorded_at_us = Entry.parse(last.data).recorded_at_us
+    if stored.recorded_at_us != recorded_at_us:
+        raise ServiceFault(
+            Reason.STORE_DAMAGED, "time of the head", given=stored.recorded_at_us, expected=recorded_at_us
+        )

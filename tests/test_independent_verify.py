@@ -23,7 +23,7 @@ import independent_verify as outsider
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example as such_as
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from identifier_strategies import carriers, gtins, lots, members, s10_numbers, ssccs, usccs, waybill_numbers
 from world import (
@@ -746,7 +746,7 @@ def test_a_genesis_that_is_none():
 # What anyone may come to say
 
 
-LOT, ITEM, PACK, UNIT = f"{TEA}/10/L1", f"{TEA}/21/A1", "drug/81234567890123456789", "00/006901234567892120"
+LOT, ITEM, PACK, UNIT = f"{TEA}/10/L1", f"{TEA}/21/A1", "drug/81234567890123456789", "00/006901234567892125"
 REGULATOR_MEMBER, DISTRICT_MEMBER = ChainKey(f"{REGULATOR}/desk-1"), ChainKey(f"{DISTRICT}/desk-1")
 PARTIES = [REGULATOR, DISTRICT, PLATFORM, MERCHANT, OTHER_MERCHANT, COURIER]
 MEMBERS = [CARRIER_MEMBER, MERCHANT_MEMBER, REGULATOR_MEMBER, DISTRICT_MEMBER]
@@ -794,7 +794,7 @@ class Teller:
         return self.pick(likely, [*PARTIES, *MEMBERS, *BUYERS])
 
     def event(self) -> Envelope:
-        kind = self.pick(set(Kind) - {Kind.GENESIS, Kind.RULES_ADOPTION}, [Kind.GENESIS, Kind.RULES_ADOPTION])
+        kind = self.pick(list(Kind)[2:], list(Kind)[:2])
         who, chain, body = getattr(self, kind)()
         chain = self.pick([chain] * 8, CHAINS)
         ago = self.pick([1, 30 * MINUTE], [60 * MINUTE, 60 * MINUTE + 1, 0, -10 * MINUTE, -10 * MINUTE - 1])
@@ -883,7 +883,7 @@ class Teller:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, phases=[Phase.generate])
 def test_what_anyone_may_say(data):
     teller = Teller(data.draw, founded().fork(), City(said=1_000, keys=keys()))
     log = teller.log

@@ -62,45 +62,48 @@ class _Audit:
         """The signed note of the checkpoint up to which the log was read."""
 
     def run(self, progress: Progress) -> AuditReport:
-        """Read all that can be had."""
+        """Read all that can be had.
+
+        Raises:
+            ServiceFault: the service does not answer.
+        """
         auditor = self._auditor
         try:
             checkpoint = self._client.checkpoint()
         except LedgerError as error:
             self._find(None, error)
-            auditor.report.root = b""
             return auditor.report
         self.note = self._client.checkpoint_note
         missing = 0
-        for page in self._pages(checkpoint.size):
-            if isinstance(page, LedgerError):
-                self._miss(page)
-                missing += 1
-            else:
-                missing = 0
+        for is_there in self._read(checkpoint.size):
+            missing = 0 if is_there else missing + 1
             if missing == MAX_MISSING:
                 break
             progress(auditor.size, checkpoint.size)
         return auditor.conclude(checkpoint)
 
-    def _pages(self, size: int) -> Iterator[LedgerError | None]:
-        """Have the auditor read page by page; where a page cannot be had, entry by entry."""
-        page = _PAGE
-        while self._auditor.size < size:
-            stop = min(self._auditor.size + page, size)
+    def _read(self, size: int) -> Iterator[bool]:
+        """Have the auditor read page by page, and where a page cannot be had, entry by entry; whether one could."""
+        auditor, page, contradicted_at = self._auditor, _PAGE, -1
+        while auditor.size < size:
+            stop = min(auditor.size + page, size)
             try:
-                for data, leaf_hash in self._client.entries(self._auditor.size, stop):
-                    self._auditor.read(data, leaf_hash)
+                for data, leaf_hash in self._client.entries(auditor.size, stop):
+                    auditor.read(data, leaf_hash)
             except LedgerError as error:
-                if status_of(error) is Status.UNREACHABLE:
-                    raise
-                if stop - self._auditor.size > 1 and page > 1:
+                if isinstance(error, BrokenProof) and contradicted_at != auditor.size:
+                    # The service contradicts what it said before. A client that knows nothing can still read on.
+                    self._find(None, error)
+                    self._client, contradicted_at = self._session.connect(MemoryTrust()), auditor.size
+                elif stop - auditor.size > 1:
+                    self._require_answer(error)
                     page = 1
-                    continue
-                yield error
+                else:
+                    self._miss(error)
+                    yield False
             else:
                 page = min(page * 2, _PAGE)
-                yield None
+                yield True
 
     def _miss(self, error: LedgerError) -> None:
         """Go on behind an entry that cannot be had."""
@@ -110,14 +113,16 @@ class _Audit:
         self._auditor.read(b"")
         # What it says of the entry that stands in adds nothing.
         del findings[told:]
-        if isinstance(error, BrokenProof):
-            # Caught in a contradiction, the service would be refused from here on; the rest is still to be read.
-            self._client = self._session.connect(MemoryTrust())
 
     def _find(self, index: int | None, error: LedgerError) -> None:
+        self._require_answer(error)
+        what = "" if index is None else "the service cannot show it: "
+        self._auditor.find(index, error.reason, f"{what}{error}")
+
+    def _require_answer(self, error: LedgerError) -> None:
+        """No answer is no finding."""
         if status_of(error) is Status.UNREACHABLE:
             raise error
-        self._auditor.find(index, error.reason, f"the service cannot show it: {error}")
 
 
 def _tell(session: Session, report: AuditReport, known: list[Checkpoint]) -> None:

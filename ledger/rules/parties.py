@@ -1,6 +1,7 @@
 """Who may act: registration, keys, status.
 
-A regulator accredits anyone, a platform merchants, a courier company or a merchant its own members. Over a party that
+A regulator accredits anyone but another regulator's members, a platform merchants, and every company but a platform
+its own members. Over a party that
 exists, the same authority is with its accreditor, with its company (if it is a member) and, unless it is a regulator
 itself, with every regulator. A party may add and revoke its own keys.
 """
@@ -91,13 +92,19 @@ def _may_register_member(case: Case, body: pb.PartyRegistration, accreditor: Par
     company = case.state.get(Party, company_name)
     if company is None:
         raise Conflict(Reason.PARTY_UNKNOWN, "company", given=company_name, expected="a registered party")
-    own = accreditor.party == company_name and company.role in (pb.PARTY_ROLE_COURIER, pb.PARTY_ROLE_MERCHANT)
-    if not own and accreditor.role != pb.PARTY_ROLE_REGULATOR:
+    if company.role == pb.PARTY_ROLE_REGULATOR:
+        # Or one regulator could make itself another's voice.
+        allowed = accreditor.party == company_name
+    elif company.role == pb.PARTY_ROLE_PLATFORM:
+        allowed = accreditor.role == pb.PARTY_ROLE_REGULATOR
+    else:
+        allowed = accreditor.role == pb.PARTY_ROLE_REGULATOR or accreditor.party == company_name
+    if not allowed:
         raise NotAuthorized(
             Reason.NOT_ACCREDITOR,
             f"accreditor of {case.chain}",
             given=f"{role_name(accreditor.role)} {accreditor.party}",
-            expected="its company, if a courier or a merchant, or a regulator",
+            expected="its company, unless that is a platform, or a regulator, unless the company is one",
         )
     if body.role != company.role:
         raise NotAuthorized(

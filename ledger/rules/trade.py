@@ -24,7 +24,8 @@ def listing(case: Case, body: pb.Listing) -> Judgement:
 def sale(case: Case, body: pb.Sale) -> Judgement:
     """销售: a merchant sold what it has listed, and names the buyer's one-time key."""
     merchant = case.signer.require_role(pb.PARTY_ROLE_MERCHANT)
-    if not has_listed(case, merchant.party):
+    listed = listing_of(case, merchant.party)
+    if listed is None:
         raise Conflict(
             Reason.LISTING_MISSING,
             "listing",
@@ -41,6 +42,7 @@ def sale(case: Case, body: pb.Sale) -> Judgement:
         index=case.index,
         chain=str(case.chain),
         merchant=merchant.party,
+        listing_index=listed.index,
         buyer_key_id=key_id,
         quantity=body.quantity,
         occurred_us=case.event.occurred_us,
@@ -100,12 +102,18 @@ def receipt(case: Case, body: pb.Receipt) -> Judgement:
     return Judgement.of(sold, replace(sold, receipt=case.event.id))
 
 
+def listing_of(case: Case, merchant: str) -> Listed | None:
+    """A merchant's newest listing of what the event is about: of the very lot or unit, else of the product."""
+    for chain in (case.chain, case.chain.product_chain):
+        listed = case.state.get(Listed, (merchant, str(chain)))
+        if listed is not None:
+            return listed
+    return None
+
+
 def has_listed(case: Case, merchant: str) -> bool:
-    """Whether a merchant offers what the event is about: the very lot or unit, or the product."""
-    return any(
-        case.state.get(Listed, (merchant, str(chain))) is not None
-        for chain in {case.chain, case.chain.product_chain}
-    )
+    """Whether a merchant offers what the event is about."""
+    return listing_of(case, merchant) is not None
 
 
 def require_buyer(case: Case, sold: Sold) -> None:

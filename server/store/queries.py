@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, Connection, func, select
 
-from ledger.errors import Reason, ServiceFault
+from ledger.entry import Entry
+from ledger.envelope import Envelope
+from ledger.errors import BadInput, Reason, ServiceFault
 from ledger.tiles import TileReader
 from server.store.records import bits_to_flags, chunks
 from server.store.tables import SHARD, entries, log_head, tiles
@@ -33,6 +35,17 @@ class StoredEntry:
     data: bytes
     flags: tuple[int, ...]
 
+    def envelope(self) -> Envelope:
+        """The signed envelope in it.
+
+        Raises:
+            ServiceFault: `STORE_DAMAGED` if these are not the bytes of an entry.
+        """
+        try:
+            return Envelope.parse(Entry.parse(self.data).envelope)
+        except BadInput as error:
+            raise damaged_entry(self.index, error) from error
+
 
 def head(connection: Connection) -> StoredHead | None:
     """The log's newest state; None before the genesis."""
@@ -55,18 +68,24 @@ def tile_reader(connection: Connection) -> TileReader:
     return read
 
 
-def entries_from(connection: Connection, start: int, stop: int) -> list[StoredEntry]:
-    """Entries start, start + 1, … up to and without stop; ends early where one is missing."""
+def entries_from(
+    connection: Connection, start: int, stop: int, *, most_bytes: int | None = None
+) -> list[StoredEntry]:
+    """Entries start, start + 1, … up to and without stop.
+
+    Ends early where one is missing, and before it passes `most_bytes`, though not before it has one.
+    """
     rows = connection.execute(
         select(entries.c.idx, entries.c.data, entries.c.flags)
         .where(entries.c.shard == SHARD, entries.c.idx >= start, entries.c.idx < stop)
         .order_by(entries.c.idx)
     )
     found: list[StoredEntry] = []
-    for row in rows:
-        if row.idx != start + len(found):
+    for entry in _fitting(rows, most_bytes):
+        if entry.index != start + len(found):
             break
-        found.append(_entry(row))
+        found.append(entry)
+    rows.close()
     return found
 
 
@@ -91,6 +110,16 @@ def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEnt
     return found
 
 
+def bytes_of_entries(connection: Connection, indexes: Iterable[int]) -> int:
+    """How long these entries are together, without loading them."""
+    total = 0
+    for chunk in chunks(sorted(set(indexes)), 500):
+        length = func.sum(func.length(entries.c.data))
+        where = (entries.c.shard == SHARD, entries.c.idx.in_(chunk))
+        total += connection.execute(select(length).where(*where)).scalar() or 0
+    return total
+
+
 def index_of_event(connection: Connection, event_id: bytes) -> int | None:
     """Where an event is recorded."""
     return connection.execute(
@@ -99,16 +128,32 @@ def index_of_event(connection: Connection, event_id: bytes) -> int | None:
 
 
 def chain_entries(
-    connection: Connection, chain: str, *, size: int, start_seq: int = 0, limit: int | None = None
+    connection: Connection,
+    chain: str,
+    *,
+    size: int,
+    start_seq: int = 0,
+    limit: int | None = None,
+    most_bytes: int | None = None,
 ) -> list[StoredEntry]:
-    """Entries of one chain, in its order, among the log's first `size`."""
+    """Entries of one chain, in its order, among the log's first `size`.
+
+    Ends before it passes `most_bytes`, though not before it has one.
+    """
     rows = connection.execute(
         select(entries.c.idx, entries.c.data, entries.c.flags)
-        .where(entries.c.shard == SHARD, entries.c.chain == chain, entries.c.chain_seq >= start_seq)
+        .where(
+            entries.c.shard == SHARD,
+            entries.c.chain == chain,
+            entries.c.chain_seq >= start_seq,
+            entries.c.idx < size,
+        )
         .order_by(entries.c.chain_seq)
         .limit(limit)
     )
-    return [_entry(row) for row in rows if row.idx < size]
+    found = list(_fitting(rows, most_bytes))
+    rows.close()
+    return found
 
 
 def chain_length(connection: Connection, chain: str, *, size: int) -> int:
@@ -121,34 +166,56 @@ def chain_length(connection: Connection, chain: str, *, size: int) -> int:
     return 0 if last is None else last + 1
 
 
-def indexes_of_chain(connection: Connection, chain: str, *, size: int, limit: int) -> list[int]:
-    """Where a chain's entries are, in its order."""
-    rows = connection.execute(
-        select(entries.c.idx)
-        .where(entries.c.shard == SHARD, entries.c.chain == chain, entries.c.idx < size)
-        .order_by(entries.c.chain_seq)
-        .limit(limit)
+def indexes_of_chains(connection: Connection, chains: Iterable[str], *, size: int, limit: int) -> list[int]:
+    """Where the entries of these chains are, in the order of the log; if there are more than `limit`, some of them."""
+    return _indexes_among(connection, entries.c.chain, chains, size, limit)
+
+
+def indexes_of_sales(connection: Connection, sales: Iterable[bytes], *, size: int, limit: int) -> list[int]:
+    """Where the entries that are part of these sales are, in the order of the log; at most `limit`, as above."""
+    return _indexes_among(connection, entries.c.sale, sales, size, limit)
+
+
+def damaged_entry(index: int, error: BadInput) -> ServiceFault:
+    """What to raise for a stored entry that cannot be read: that is no fault of the caller's."""
+    return ServiceFault(
+        Reason.STORE_DAMAGED, f"entry {index}", given=str(error), expected="an entry as the service wrote it"
     )
-    return list(rows.scalars())
 
 
-def indexes_of_sales(connection: Connection, sales: Sequence[bytes], *, size: int, limit: int) -> list[int]:
-    """Where the entries that are part of these sales are."""
+def as_bytes(value: object) -> bytes:
+    """A column of bytes, also where somebody has put something else into it: then what that is written as."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+
+def _indexes_among(
+    connection: Connection, column: Column[Any], values: Iterable[str | bytes], size: int, limit: int
+) -> list[int]:
     found: list[int] = []
-    for chunk in chunks(sales, 500):
+    for chunk in chunks(sorted(set(values)), 500):
+        if len(found) >= limit:
+            break
         rows = connection.execute(
             select(entries.c.idx)
-            .where(entries.c.shard == SHARD, entries.c.sale.in_(chunk), entries.c.idx < size)
-            .limit(limit)
+            .where(entries.c.shard == SHARD, column.in_(chunk), entries.c.idx < size)
+            .limit(limit - len(found))
         )
         found += rows.scalars()
     return sorted(found)
 
 
-def as_bytes(value: bytes | str) -> bytes:
-    """A column of bytes, also where somebody has put text into it: its bytes are then what the text's are."""
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value)
+def _fitting(rows: Iterable[Any], most_bytes: int | None) -> Iterator[StoredEntry]:
+    """The first rows' entries: one, and as many more as do not pass `most_bytes`. Fetches one row more at most."""
+    total = 0
+    for row in rows:
+        entry = _entry(row)
+        if most_bytes is not None and total and total + len(entry.data) > most_bytes:
+            return
+        total += len(entry.data)
+        yield entry
 
 
 def _entry(row: Any) -> StoredEntry:
-    return StoredEntry(row.idx, as_bytes(row.data), bits_to_flags(row.flags))
+    return StoredEntry(
+        row.idx, as_bytes(row.data), bits_to_flags(row.flags if isinstance(row.flags, int) else 0)
+    )

@@ -116,7 +116,7 @@ class TestServe:
 
 class TestLookingAfter:
     def test_rebuild_and_check(self, log):
-        assert operator("rebuild", "--database", log.database).stdout == "Rebuilt all views from 1 entries.\n"
+        assert operator("rebuild", *files(log)).stdout == "Rebuilt all views from 1 entries.\n"
         done = operator("check", *files(log), "--format", "json")
         assert json.loads(done.stdout) == {
             "ok": True,
@@ -137,5 +137,5 @@ class TestLookingAfter:
         assert done.stdout.splitlines() == [
             "parties party party/11350100003604566X: given other values of name", "DAMAGED: 1 entries",
         ]  # fmt: skip
-        operator("rebuild", "--database", log.database)
+        operator("rebuild", *files(log))
         assert operator("check", *files(log)).stdout == "OK: 1 entries\n"

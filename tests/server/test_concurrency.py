@@ -18,7 +18,8 @@ from ledger.errors import Reason, ServiceFault
 from ledger.merkle import verify_consistency
 from ledger.note import NoteSigner, VerifierKey
 from ledger.sequence import Resent, Sequenced, Submission
-from server.sequencer import Limits, Sequencer
+from server.limits import Limits
+from server.sequencer import Sequencer
 from server.store import queries
 from server.store.store import Store
 from server.writer import Writer

@@ -1,9 +1,22 @@
 """Views made anew from the log, and damage found."""
 
 import pytest
-from world import MERCHANT, OTHER_MERCHANT, REGULATOR, START_US, TEA, event_id
+from world import (
+    CARRIER_MEMBER,
+    MERCHANT,
+    ORIGIN,
+    OTHER_MERCHANT,
+    PARCEL,
+    REGULATOR,
+    START_US,
+    TEA,
+    event_id,
+    signing_key,
+)
 
-from ledger.errors import ServiceFault
+from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.errors import BrokenProof, ServiceFault
+from ledger.note import NoteSigner
 from ledger.sequence import Submission
 from server.rebuild import check, rebuild
 from server.store.tables import PROJECTIONS
@@ -55,20 +68,20 @@ def tamper(store, *statements):
 
 
 class TestRebuild:
-    def test_rebuilt_views_are_what_they_were(self, told):
+    def test_rebuilt_views_are_what_they_were(self, told, signer):
         before = dump(told)
         assert all(before[name] for name in VIEWS)
-        assert rebuild(told) == len(before["entries"])
+        assert rebuild(told, signer.vkey) == len(before["entries"])
         assert dump(told) == before
 
     @pytest.mark.parametrize("name", VIEWS)
-    def test_an_emptied_view_comes_back(self, told, name):
+    def test_an_emptied_view_comes_back(self, told, signer, name):
         before = dump(told)
         tamper(told, f"DELETE FROM {name}")
-        rebuild(told)
+        rebuild(told, signer.vkey)
         assert dump(told) == before
 
-    def test_wrong_columns_of_entries_are_mended(self, told):
+    def test_wrong_columns_of_entries_are_mended(self, told, signer):
         before = dump(told)
         tamper(
             told,
@@ -77,10 +90,10 @@ class TestRebuild:
             "UPDATE entries SET event_id = zeroblob(32) WHERE idx = 3",
             "UPDATE entries SET chain = 'x' WHERE idx = 7",
         )
-        rebuild(told)
+        rebuild(told, signer.vkey)
         assert dump(told) == before
 
-    def test_rows_that_took_each_others_places_are_mended(self, told):
+    def test_rows_that_took_each_others_places_are_mended(self, told, signer):
         before = dump(told)
         tamper(
             told,
@@ -88,23 +101,50 @@ class TestRebuild:
             "UPDATE entries SET chain_seq = chain_seq - 1 WHERE idx = 201",
             "UPDATE entries SET chain_seq = chain_seq - 99999 WHERE idx = 200",
         )
-        rebuild(told)
+        rebuild(told, signer.vkey)
         assert dump(told) == before
 
-    def test_a_damaged_log_is_not_rebuilt_and_left_as_it_was(self, told):
+    def test_a_damaged_log_is_not_rebuilt_and_left_as_it_was(self, told, signer):
         tamper(
             told,
             "UPDATE entries SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB) WHERE idx = 11",
         )
         before = dump(told)
         with pytest.raises(ServiceFault, match=r"root of|entry \d+"):
-            rebuild(told)
+            rebuild(told, signer.vkey)
         assert dump(told) == before
 
-    def test_a_missing_entry_is_named(self, told):
+    def test_a_missing_entry_is_named(self, told, signer):
         tamper(told, "DELETE FROM entries WHERE idx = 12")
         with pytest.raises(ServiceFault, match="entry 12: given none, expected an entry"):
-            rebuild(told)
+            rebuild(told, signer.vkey)
+
+    def test_the_row_of_the_head_is_mended_from_its_checkpoint(self, told, signer):
+        before = dump(told)
+        tamper(told, "UPDATE log_head SET size = size + 7, root = zeroblob(32), recorded_at_us = 9")
+        rebuild(told, signer.vkey)
+        assert dump(told) == before
+
+    def test_a_root_that_nobody_signed_is_not_believed(self, told, signer):
+        other = NoteSigner(ORIGIN, signing_key("stranger")._key)
+        note = sign_checkpoint(Checkpoint(ORIGIN, 300, bytes(32)), other)
+        tamper(told, f"UPDATE log_head SET size = 300, root = zeroblob(32), checkpoint = x'{note.hex()}'")
+        before = dump(told)
+        with pytest.raises(BrokenProof):
+            rebuild(told, signer.vkey)
+        assert dump(told) == before
+
+    def test_a_damaged_event_that_was_corrected_much_later(self, told, signer, writer, city):
+        before_scan = city.scan(pb.SHIPMENT_STAGE_IN_TRANSIT, at=city.now)
+        scans = [city.scan(pb.SHIPMENT_STAGE_IN_TRANSIT, at=city.now) for _ in range(1_010)]
+        body = pb.Correction(event=event_id(before_scan), reason=pb.CORRECTION_REASON_OTHER)
+        correction = city.say(CARRIER_MEMBER, PARCEL, body, at=city.now)
+        batch = [Submission.read(envelope.raw) for envelope in (before_scan, *scans, correction)]
+        first = writer.write(batch, NOW * 2).batch.entries[0].recorded.index
+        before = dump(told)
+        tamper(told, f"UPDATE entries SET flags = 99 WHERE idx = {first}")
+        rebuild(told, signer.vkey)
+        assert dump(told) == before
 
 
 class TestCheck:
@@ -151,3 +191,26 @@ class TestCheck:
         tamper(told, "DELETE FROM entries WHERE idx = 10")
         damage = check(told, signer.vkey)
         assert str(damage.audit.findings[0]) == "entry 10: given no such entry, expected one [STORE_DAMAGED]"
+
+    @pytest.mark.parametrize("column", ["size", "recorded_at_us"])
+    def test_a_head_that_is_not_its_checkpoints(self, told, signer, column):
+        tamper(told, f"UPDATE log_head SET {column} = {column} + 1")
+        assert check(told, signer.vkey).rows == [f"log_head row: given other values of {column}"]
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE parties SET party = CAST(party AS BLOB) WHERE name = '榕城优选'",
+            "UPDATE parties SET party = CAST(x'FFFE' AS TEXT) WHERE name = '榕城优选'",
+            "UPDATE parties SET role = 'x' WHERE name = '榕城优选'",
+            "UPDATE entries SET flags = 'many' WHERE idx = 9",
+            "UPDATE entries SET data = 9000000000000000000 WHERE idx = 9",
+            "UPDATE entries SET data = 'text' WHERE idx = 9",
+            "UPDATE sales SET event_id = 7",
+        ],
+    )
+    def test_values_of_any_type_are_damage_and_no_crash(self, told, signer, statement):
+        tamper(told, statement)
+        damage = check(told, signer.vkey)
+        assert not damage.none
+        assert "\n".join(damage.rows).encode()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from world import CARRIER_MEMBER, COURIER, MERCHANT, OTHER_MERCHANT, PLATFORM, R
 
 from clients.cli.main import main
 from clients.keyfile import write_key
+from ledger.identifiers import gs1_check_digit
 
 PARTIES = {
     "regulator": REGULATOR,
@@ -110,14 +112,14 @@ def suyuan(tmp_path, monkeypatch, capsys):
     time.tzset()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(tmp_path_factory):
-    """A service with the city's founding; the tests of a module share it, each with goods of its own."""
+    """A service with the city's founding; all tests share it, each with goods and parcels of its own."""
     with running_service(tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keys(tmp_path_factory):
     """Key files of the city's parties, by what they are."""
     folder = tmp_path_factory.mktemp("keys")
@@ -135,23 +137,22 @@ def online(suyuan, service, monkeypatch):
     return suyuan
 
 
-def gtin(number: int) -> str:
-    """A GTIN-13 that no other number gives."""
-    body = f"690{number:09d}"
-    total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(body))
-    return f"{body}{-total % 10}"
+def number_of(request, digits: int) -> str:
+    """Digits of a test's own."""
+    return f"{int.from_bytes(sha256(request.node.nodeid.encode()).digest()) % 10**digits:0{digits}d}"
 
 
 @pytest.fixture
 def goods(request):
     """A product of this test's own."""
-    return gtin(sum(map(ord, request.node.name)) * 1_000 + len(request.node.name))
+    body = f"690{number_of(request, 9)}"
+    return body + gs1_check_digit(body)
 
 
 @pytest.fixture
 def waybill(request):
     """A parcel of this test's own."""
-    return f"SF{sum(map(ord, request.node.name)) * 1_000 + len(request.node.name):013d}"
+    return f"SF{number_of(request, 13)}"
 
 
 @pytest.fixture

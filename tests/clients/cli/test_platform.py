@@ -6,9 +6,10 @@ from world import COURIER, MERCHANT, REGULATOR
 
 from clients.cli.keygen import _pem
 from clients.keyfile import generate
+from ledger.identifiers import uscc_check_character
 from scanner.labels import write_label
 
-NEW_MERCHANT = "91330106589868712W"
+NEW_MERCHANT = "91350102MA0000001" + uscc_check_character("91350102MA0000001")
 
 
 @pytest.fixture

@@ -7,15 +7,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from grpc_status import rpc_status
+from lying import log_signer, lying_service, signed
 from running import new_log, running_service
 from world import CARRIER_MEMBER, MERCHANT, ORIGIN, PLATFORM, REGULATOR, TEA, signing_key
 
+from clients.cli import auditing, recording
 from clients.cli.keygen import _pem
 from clients.keyfile import generate, write_key
+from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
+from ledger.errors import Conflict, Reason, ServiceFault
 from ledger.event import Event, Kind
 from ledger.identifiers import uscc_check_character
 from ledger.note import VerifierKey
+from server.grpc.errors import status_of
 
 COMPANY = "91330106589868712W"
 NOBODY = "91350100MA00000X0" + uscc_check_character("91350100MA00000X0")
@@ -520,3 +526,126 @@ def test_a_log_of_another_name(own, tmp_path):
     done = own("regulator", "audit", "--vkey", other.vkey)
     assert done.status == 1
     assert "[BAD_NOTE]" in done.out
+
+
+# A service that lies
+
+
+@pytest.fixture
+def liar(own, monkeypatch):
+    """The command line, and a liar between it and its service."""
+    with lying_service(own.service.target) as lying:
+        monkeypatch.setenv("SUYUAN_SERVER", lying.target)
+        lying.line = own
+        yield lying
+
+
+def refused(error):
+    return lambda _, __: rpc_status.to_status(status_of(error))
+
+
+def test_a_service_without_a_checkpoint(liar):
+    error = ServiceFault(Reason.STORE_DAMAGED, "checkpoint", given="none", expected="one")
+    liar.tell("GetCheckpoint", refused(error))
+    done = liar.line("regulator", "audit")
+    assert done.status == 1
+    assert done.out.splitlines()[0] == "log: checkpoint: given none, expected one [STORE_DAMAGED]"
+    assert "TAMPERED  ledger.test/city: 1 finding\n" in done.out
+    assert "root" not in done.out
+
+
+def test_a_service_that_ends_half_way(liar, monkeypatch):
+    monkeypatch.setattr(auditing, "_PAGE", 5)
+    error = ServiceFault(Reason.STOPPING, "service", given="a call", expected="none any more")
+    truth = refused(error)
+    liar.tell("ListEntries", lambda request, told: truth(request, told) if request.start >= 5 else None)
+    done = liar.line("regulator", "audit")
+    assert (done.status, done.out) == (3, "")
+    assert done.err.endswith("[STOPPING]\n")
+
+
+def test_a_service_that_contradicts_itself(liar, monkeypatch):
+    monkeypatch.setattr(auditing, "_PAGE", 5)
+    signer = log_signer(liar.line.service.log_key)
+
+    def lie(request, told):
+        if len(liar.calls("ListEntries")) == 2:
+            told.checkpoint.CopyFrom(signed(Checkpoint(ORIGIN, 18, bytes(32)), signer))
+
+    liar.tell("ListEntries", lie)
+    done = liar.line.json("regulator", "audit")
+    assert done.status == 1
+    assert findings(done) == [(None, "FORK")]
+    assert done.record["signatures"] == 18, "all was read"
+
+
+def test_a_service_that_gives_up(liar, monkeypatch):
+    monkeypatch.setattr(auditing, "MAX_MISSING", 4)
+    error = Conflict(Reason.NOT_FOUND, "entry", given="x", expected="y")
+    truth = refused(error)
+
+    def lie(request, told):
+        return truth(request, told) if request.start + request.page_size > 10 else None
+
+    liar.tell("ListEntries", lie)
+    done = liar.line.json("regulator", "audit")
+    assert done.status == 1
+    told = findings(done)
+    assert told[:4] == [(index, "NOT_FOUND") for index in range(10, 14)]
+    assert told[4] == (None, "BAD_ENTRY")
+    assert "number of entries: given 14, expected 18" in done.record["findings"][4]["message"]
+
+
+def test_an_answer_that_is_no_proof(liar):
+    def lie(_, told):
+        told.entries[0].entry += b"x"
+
+    liar.tell("GetHistory", lie)
+    liar.tell("GetTrace", lie)
+    for command in (("verify", TEA), ("verify", "SF1234567890123")):
+        done = liar.line("regulator", *command)
+        assert done.status == 1
+        assert done.out.startswith("NOT VERIFIED  ")
+        assert "[BAD_INCLUSION_PROOF]" in done.out
+    assert liar.line("platform", "history", TEA).status == 5
+
+
+def test_a_receipt_that_is_no_proof(liar, keys):
+    def lie(_, told):
+        told.results[0].receipt.index += 1
+
+    liar.tell("AppendEvents", lie)
+    done = liar.line(
+        "courier", "scan", "arrived", "SF1234567890123", "--place", "DE", "--key", keys["member"]
+    )
+    assert (done.status, done.out) == (5, "")
+    assert done.err.startswith("It is not known whether this was recorded: arrived, ")
+
+
+def test_a_service_that_is_busy(liar, keys, monkeypatch):
+    monkeypatch.setattr(recording, "_RETRY_AFTER_S", (0.01, 0.01))
+    busy = refused(ServiceFault(Reason.OVERLOADED, "queue", given="a full one", expected="room"))
+    liar.tell(
+        "AppendEvents",
+        lambda request, told: busy(request, told) if len(liar.calls("AppendEvents")) < 3 else None,
+    )
+    command = ("courier", "scan", "arrived", "SF1234567890123", "--place", "DE", "--key", keys["member"])
+    done = liar.line.json(*command)
+    assert done.status == 0, done.err
+    assert done.record["already_recorded"] is True, "the first try got through, and its answer was lost"
+    sent = {bytes(request.envelopes[0]) for request in liar.calls("AppendEvents")}
+    assert len(sent) == 1
+    liar.tell("AppendEvents", busy)
+    done = liar.line(*command)
+    assert done.status == 3
+    assert done.err.endswith("[OVERLOADED]\n")
+    assert len(liar.calls("AppendEvents")) == 6
+
+
+def test_a_damaged_store_is_not_asked_again(liar, keys):
+    liar.tell("AppendEvents", refused(ServiceFault(Reason.STORE_DAMAGED, "x", given="y", expected="z")))
+    done = liar.line(
+        "courier", "scan", "arrived", "SF1234567890123", "--place", "DE", "--key", keys["member"]
+    )
+    assert done.status == 5
+    assert len(liar.calls("AppendEvents")) == 1

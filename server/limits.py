@@ -1,0 +1,34 @@
+"""How much work the service takes on before it tells callers to come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.errors import Reason, ServiceFault
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be looked at, how much may wait to be written, and how much one commit takes."""
+
+    queued_events: int = 20_000
+    queued_bytes: int = 64 * 1024 * 1024
+    batch_events: int = 2_000
+
+    def require_room(self, events: int, size: int) -> None:
+        """Refuse what does not fit.
+
+        Args:
+            events: those that are there already, and the new ones.
+            size: their envelopes' bytes.
+
+        Raises:
+            ServiceFault: `OVERLOADED`.
+        """
+        if events > self.queued_events or size > self.queued_bytes:
+            raise ServiceFault(
+                Reason.OVERLOADED,
+                "queue",
+                given=f"{events} events, {size} bytes",
+                expected=f"at most {self.queued_events} events, {self.queued_bytes} bytes",
+            )
