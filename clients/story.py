@@ -25,9 +25,10 @@ class Story:
     whole: set[str]
     """Chains of which every entry belongs to it."""
     offers: set[str] = field(default_factory=set)
-    """Chains of the goods: recalls on them belong to it, and listings by the merchants who sold them."""
-    merchants: set[str] = field(default_factory=set)
-    """Chain keys of the companies whose sales it tells of."""
+    """Chains of the goods: recalls on them belong to it."""
+    sold: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Who sold what: by company and chain of the goods, the place of its last sale. Its listings of them before that
+    belong to it."""
     told: set[bytes] = field(default_factory=set)
     """Event ids of what was found to belong to it, to which later events may refer."""
 
@@ -100,7 +101,7 @@ class Story:
         if event.kind is Kind.SALE:
             return event.id in self.sales
         if event.kind is Kind.LISTING:
-            return event.chain in self.offers and company_of(entry) in self.merchants
+            return entry.index < self.sold.get((company_of(entry), str(event.chain)), 0)
         if event.kind in {Kind.RECALL, None}:
             return event.chain in self.offers
         if event.kind is Kind.FOLLOW_UP:
@@ -120,8 +121,10 @@ class Story:
                 and entry.event.id in self.sales
                 and entry.event.chain.is_product
             ):
-                self.offers |= {str(entry.event.chain), str(entry.event.chain.product_chain)}
-                self.merchants.add(company_of(entry))
+                for chain in {str(entry.event.chain), str(entry.event.chain.product_chain)}:
+                    self.offers.add(chain)
+                    # Entries come in the order of the log, so that the last sale stays.
+                    self.sold[company_of(entry), chain] = entry.index
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,9 @@ class Auditor:
         """
         self.report = AuditReport(origin)
         self._origin = origin
-        self._known = sorted(known, key=lambda checkpoint: checkpoint.size)
+        self._known: dict[int, list[Checkpoint]] = {}
+        for checkpoint in known:
+            self._known.setdefault(checkpoint.size, []).append(checkpoint)
         self._state = state or State()
         self._check_signature = check_signature
         self._computed = Frontier()
@@ -192,13 +194,12 @@ class Auditor:
                 f"root of {self.size} entries: given {report.root.hex()}, expected {checkpoint.root.hex()} "
                 f"(checkpoint); {blame} changed after it was signed",
             )
-        for known in self._known:
-            if known.size > self.size:
-                self.find(
-                    None,
-                    Reason.ROLLBACK,
-                    f"number of entries: given {self.size}, expected at least {known.size} (checkpoint seen before)",
-                )
+        for size in sorted(size for size in self._known if size > self.size):
+            self.find(
+                None,
+                Reason.ROLLBACK,
+                f"number of entries: given {self.size}, expected at least {size} (checkpoint seen before)",
+            )
         return report
 
     def _judge(self, index: int, data: bytes, hash_: bytes) -> None:
@@ -272,8 +273,8 @@ class Auditor:
             self.find(index, error.reason, str(error))
 
     def _compare_known(self) -> None:
-        for known in self._known:
-            if known.size != self.size or known.root == self._computed.root():
+        for known in self._known.get(self.size, ()):
+            if known.root == self._computed.root():
                 continue
             if self._tree is not None and self._tree.root() == known.root:
                 # The tree is the one that was seen; which entries are not what it holds has been said.

@@ -1,6 +1,6 @@
 """A leaf of the log, which is also a link of one chain.
 
-The bytes of an entry are the protobuf fields of `suyuan.v1.Entry` in ascending order (docs/format.md §5): the place in
+The bytes of an entry are the protobuf fields of `suyuan.v1.Entry` in ascending order (docs/format.md §6): the place in
 its chain, the hash of the chain's entry before, when it was recorded, and the envelope as it came. Its hash is the
 RFC 6962 leaf hash, SHA-256(0x00 ‖ bytes), so the link of the chain and the leaf of the tree are one and the same.
 """

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Reason
 from ledger.form import Body, check_body, check_common, malformed
+from ledger.wire import has_unknown_fields
 from suyuan.v1 import event_pb2
 
 MAX_EVENT_BYTES = 49_152
@@ -97,7 +98,7 @@ class Event:
             ) from None
         message.DiscardUnknownFields()
         known = message.SerializeToString() == raw
-        if not known and not _says_more_than_known(raw):
+        if not known and not has_unknown_fields(raw, event_pb2.Event.DESCRIPTOR):
             raise malformed("event", "another encoding of it", "the canonical encoding")
         chain = ChainKey.parse(message.chain)
         check_common(message)
@@ -183,14 +184,3 @@ def unix_us(at: datetime) -> int:
 def moment(us: int) -> datetime:
     """The time in UTC of microseconds since 1970-01-01T00:00:00Z."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-
-
-def _says_more_than_known(raw: bytes) -> bool:
-    """Whether the bytes hold fields that this version does not know.
-
-    What a parser does not know it appends when it serialises, so the length changes when that is discarded.
-    """
-    message = event_pb2.Event.FromString(raw)
-    with_unknown = message.ByteSize()
-    message.DiscardUnknownFields()
-    return message.ByteSize() != with_unknown

@@ -1,7 +1,8 @@
 """Taking an entry of one's own log again: what it leaves behind, as when it was recorded.
 
-A replay trusts that signatures were checked; it checks all else, since views that were built from a log which breaks
-its own rules would be worth nothing. To judge a log that may be anything, there is `ledger.audit`.
+A replay checks links and rules, since views that were built from a log which breaks its own rules would be worth
+nothing. It trusts that signatures, times and doubles were checked when the entry was recorded, and that the caller
+compares the root. To judge a log that may be anything, there is `ledger.audit`.
 """
 
 from __future__ import annotations

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ledger.entry import MAX_ENTRY_BYTES, Entry
+from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Conflict, LedgerError, Reason
-from ledger.event import Event
+from ledger.event import Event, Kind
 from ledger.frontier import Frontier
 from ledger.keys import PublicKey
 from ledger.merkle import Subtree, leaf_hash
-from ledger.rules import Judgement, Signer, identify, judge, require_rules_known
+from ledger.rules import Judgement, Signer, identify, judge, require_genesis_first, require_rules_known
 from ledger.state import ChainHead, Reader, Recorded, State
 
 
@@ -200,6 +200,9 @@ def _admit(submission: Submission, state: State, index: int, at_us: int) -> Sequ
     recorded = state.get(Recorded, event.id)
     if recorded is not None:
         return Resent(recorded)
+    if event.kind is Kind.GENESIS:
+        # Before its signature is checked: a genesis brings its own key, so anybody can sign one.
+        require_genesis_first(event, index)
     signer = identify(event, envelope.key_id, state)
     if submission.verified_by is None or submission.verified_by.key_id != signer.key_id:
         # The key was not known when the signature was to be checked: it may come from earlier in this very batch.
@@ -209,13 +212,6 @@ def _admit(submission: Submission, state: State, index: int, at_us: int) -> Sequ
     chain_seq, previous = next_link(event.chain, state)
     entry = Entry(chain_seq, previous, at_us, envelope.raw)
     data = entry.encode()
-    if len(data) > MAX_ENTRY_BYTES:
-        raise BadInput(
-            Reason.EVENT_TOO_LARGE,
-            "entry",
-            given=f"{len(data)} bytes",
-            expected=f"at most {MAX_ENTRY_BYTES} bytes",
-        )
     entry_hash = leaf_hash(data)
     recorded = settle(event, signer, judgement, entry=entry, entry_hash=entry_hash, index=index, state=state)
     return Sequenced(entry, data, entry_hash, recorded)

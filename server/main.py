@@ -6,6 +6,9 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import structlog
 
@@ -14,6 +17,7 @@ try:
 except ImportError:  # not on this platform: asyncio's own loop serves
     uvloop = None  # type: ignore[assignment]
 
+from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner
 from server.config import Settings
 from server.service import Service
@@ -53,14 +57,39 @@ async def _serve(settings: Settings, store: Store, signer: NoteSigner) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     service = Service(settings, store, signer)
-    await service.start()
-    if settings.ready_file is not None:
-        settings.ready_file.write_text(f"{service.address}\n", encoding="utf-8")
     try:
-        await stop.wait()
+        await service.start()
+        with _ready(settings.ready_file, service.address):
+            await stop.wait()
     finally:
         await service.stop()
         store.close()
+
+
+@contextmanager
+def _ready(path: Path | None, address: str) -> Iterator[None]:
+    """Tell in a file where the service is, as long as it is there.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    if path is not None:
+        draft = path.with_name(f".{path.name}.draft")
+        try:
+            draft.write_text(f"{address}\n", encoding="utf-8")
+            draft.replace(path)
+        except OSError as error:
+            raise BadInput(
+                Reason.INVALID_REQUEST,
+                f"ready file {path}",
+                given=error.strerror or "an error",
+                expected="a file that can be written",
+            ) from error
+    try:
+        yield
+    finally:
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def _on_signal(stop: asyncio.Event) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from ledger.errors import LedgerError, Reason, ServiceFault
+from ledger.errors import BrokenProof, LedgerError, Reason, ServiceFault
 from ledger.sequence import Submission, Verdict
 from server.limits import Limits
 from server.writer import Committed, Writer
@@ -108,8 +108,16 @@ class Sequencer:
     def _run(self) -> None:
         while requests := self._take():
             outcome = self._write(requests)
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_deliver, requests, outcome)
+            if isinstance(outcome, BrokenProof) and len(requests) > 1:
+                # One of them touches a damaged entry; the others must not suffer for it.
+                for request in requests:
+                    self._answer([request], self._write([request]))
+            else:
+                self._answer(requests, outcome)
+
+    def _answer(self, requests: list[_Request], outcome: Committed | LedgerError) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_deliver, requests, outcome)
 
     def _take(self) -> list[_Request]:
         """Whatever waits, up to one batch; nothing once the service stops and all is written."""

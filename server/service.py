@@ -122,11 +122,12 @@ class Service:
             else:
                 port = self._server.add_secure_port(listen, _credentials(tls))
         except RuntimeError as error:
+            expected = "host:port that is free to listen on"
             raise BadInput(
                 Reason.INVALID_REQUEST,
                 "address",
                 given=listen,
-                expected="host:port that is free to listen on",
+                expected=expected if tls is None else f"{expected}, and a PEM certificate with its key",
             ) from error
         return f"{listen.rpartition(':')[0]}:{port}"
 

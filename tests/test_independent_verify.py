@@ -7,23 +7,24 @@ verified log, what each entry is: event, chain, kind, signer and flags.
 from __future__ import annotations
 
 import json
+import re
 import string
 import subprocess
 import sys
 from base64 import b64decode, b64encode
-from contextlib import suppress
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 import independent_verify as outsider
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import example as such_as
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from identifier_strategies import carriers, gtins, lots, members, s10_numbers, ssccs, usccs, waybill_numbers
 from world import (
@@ -55,14 +56,13 @@ from world import (
 )
 
 from ledger.audit import Auditor
-from ledger.chain_key import LEDGER, ChainKey, ChainKind
+from ledger.chain_key import LEDGER, ChainKey
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, LedgerError
 from ledger.event import Event, Kind, moment
 from ledger.form import LAST_US
-from ledger.keys import PublicKey
 from ledger.merkle import leaf_hash, root_of
 from ledger.note import NoteSigner, SignedNote, VerifierKey
 from ledger.sequence import Sequenced
@@ -73,6 +73,7 @@ from suyuan.v1 import flags_pb2
 LOG_SECRET = Ed25519PrivateKey.from_private_bytes(sha256(b"log").digest())
 VKEY = str(NoteSigner(ORIGIN, LOG_SECRET).vkey)
 NOWHERE = sha256(b"nowhere").digest()
+unhurried = settings(deadline=None)
 
 
 # One log: what both say of it
@@ -81,7 +82,9 @@ NOWHERE = sha256(b"nowhere").digest()
 def note_over(leaves, origin: str = ORIGIN) -> bytes:
     """The log's own checkpoint over these entries."""
     signer = NoteSigner(origin, LOG_SECRET)
-    return sign_checkpoint(Checkpoint(origin, len(leaves), root_of([leaf_hash(data) for data in leaves])), signer)
+    return sign_checkpoint(
+        Checkpoint(origin, len(leaves), root_of([leaf_hash(data) for data in leaves])), signer
+    )
 
 
 def audited(origin, vkey, note, leaves, seen) -> Auditor | None:
@@ -102,7 +105,10 @@ def agree(leaves, note=None, seen=(), *, origin=ORIGIN, vkey=None) -> outsider.R
     """The outsider's report, after a look that the auditor says the same."""
     note = note_over(leaves) if note is None else note
     vkey = VKEY if vkey is None else vkey
-    mine, auditor = outsider.verify(origin, vkey, note, leaves, seen), audited(origin, vkey, note, leaves, seen)
+    mine, auditor = (
+        outsider.verify(origin, vkey, note, leaves, seen),
+        audited(origin, vkey, note, leaves, seen),
+    )
     if auditor is None:
         assert not mine.verified
         return mine
@@ -118,7 +124,9 @@ def agree(leaves, note=None, seen=(), *, origin=ORIGIN, vkey=None) -> outsider.R
 
 def first(report) -> int | None:
     """The first entry that something is wrong with."""
-    findings = [found if isinstance(found, tuple) else (found.index, found.message) for found in report.findings]
+    findings = [
+        found if isinstance(found, tuple) else (found.index, found.message) for found in report.findings
+    ]
     return min((index for index, _ in findings if index is not None), default=None)
 
 
@@ -144,8 +152,12 @@ def names(flags) -> list[str]:
 def event_of(body, chain=None, **common) -> pb.Event:
     """A message that is well formed but for what is given."""
     kind = type(body).__name__
-    name = next(f.name for f in pb.Event.DESCRIPTOR.oneofs_by_name["body"].fields if f.message_type.name == kind)
-    message = pb.Event(chain=chain or TEA, nonce=bytes(16), occurred_at=pb.OccurredAt(unix_us=START_US), **common)
+    name = next(
+        f.name for f in pb.Event.DESCRIPTOR.oneofs_by_name["body"].fields if f.message_type.name == kind
+    )
+    message = pb.Event(
+        chain=chain or TEA, nonce=bytes(16), occurred_at=pb.OccurredAt(unix_us=START_US), **common
+    )
     getattr(message, name).CopyFrom(body)
     getattr(message, name).SetInParent()
     return message
@@ -153,9 +165,15 @@ def event_of(body, chain=None, **common) -> pb.Event:
 
 def well_formed() -> list[pb.Event]:
     """An event of each kind that says all it can, and one that says as little as it can."""
-    place, evidence = pb.Place(region="350102", gln="6901234567892"), [pb.Evidence(sha256=NOWHERE, media_type="a/b")]
+    place, evidence = (
+        pb.Place(region="350102", gln="6901234567892"),
+        [pb.Evidence(sha256=NOWHERE, media_type="a/b")],
+    )
     full = {"place": place, "evidence": evidence * 2, "seen_head": NOWHERE}
-    return [*(event_of(example(kind), **full) for kind in Kind), event_of(pb.Receipt(sale=NOWHERE, condition=1))]
+    return [
+        *(event_of(example(kind), **full) for kind in Kind),
+        event_of(pb.Receipt(sale=NOWHERE, condition=1)),
+    ]
 
 
 def both_read(raw: bytes) -> str:
@@ -176,7 +194,30 @@ def both_read(raw: bytes) -> str:
     return mine[0]
 
 
-NUMBERS = [0, -1, -840, -841, 840, 841, LAST_US, LAST_US + 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 2**31 - 1, 2**31, 2**32 - 1]
+NUMBERS = [
+    0,
+    -1,
+    -840,
+    -841,
+    840,
+    841,
+    LAST_US,
+    LAST_US + 1,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+    11,
+    12,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+]
 ED25519, P256 = signing_key("some").public_key.spki, p256_key("some").public_key.spki
 PRIME = 2**255 - 19
 POINTS = [0, 1, 2, 3, 4, 5, 6, PRIME - 1, PRIME - 2, PRIME, PRIME + 1, 2**255 - 1]
@@ -196,16 +237,90 @@ KEYS = [
 ]
 BYTES = [b"", *(bytes(size) for size in (1, 15, 16, 17, 31, 32, 33)), *KEYS]
 TEXTS = [
-    *("", " ", "a", "a" * 64, "a" * 65, "a" * 127, "a" * 128, "a" * 129, "a" * 200, "a" * 201, "茶" * 66, "茶" * 67),
-    *("a b", " a", "a ", "\u3000a", "a\u3000", "a\u3000b", "a+b", "350102", "050102", "35010", "3501020", "CN", "cn"),
-    *("2028-02-29", "2027-02-29", "0001-01-01", "0000-01-01", "9999-12-31", "20280229", "2028-W01-1", "2028-2-29"),
-    *("10000-01-01", "2028-02-29T", "２028-02-29", "6901234567892", "6901234567893", "690123456789", "٦901234567892"),
-    *("ledger", TEA, CUP, PARCEL, "00/006901234567892122", REGULATOR, CARRIER_MEMBER, "drug/81234567890123456789"),
-    *("a/b", "A/b", "a/b;c=d", "a/" + "b" * 125, "a/" + "b" * 126, "a/b/c", "+/b", "a/b\n", "x:", "x:y", "X:y", "x:é"),
-    *("x:" + "y" * 1022, "x:" + "y" * 1023, "1:y", "x-1.+:y", "x:%zz", "x:<y>", "x:y\n", 'x:"', "x:[]@!$&'()*+,;=#?~"),
+    *(
+        "",
+        " ",
+        "a",
+        "a" * 64,
+        "a" * 65,
+        "a" * 127,
+        "a" * 128,
+        "a" * 129,
+        "a" * 200,
+        "a" * 201,
+        "茶" * 66,
+        "茶" * 67,
+    ),
+    *(
+        "a b",
+        " a",
+        "a ",
+        "\u3000a",
+        "a\u3000",
+        "a\u3000b",
+        "a+b",
+        "350102",
+        "050102",
+        "35010",
+        "3501020",
+        "CN",
+        "cn",
+    ),
+    *(
+        "2028-02-29",
+        "2027-02-29",
+        "0001-01-01",
+        "0000-01-01",
+        "9999-12-31",
+        "20280229",
+        "2028-W01-1",
+        "2028-2-29",
+    ),
+    *(
+        "10000-01-01",
+        "2028-02-29T",
+        "２028-02-29",
+        "6901234567892",
+        "6901234567893",
+        "690123456789",
+        "٦901234567892",
+    ),
+    *(
+        "ledger",
+        TEA,
+        CUP,
+        PARCEL,
+        "00/006901234567892122",
+        REGULATOR,
+        CARRIER_MEMBER,
+        "drug/81234567890123456789",
+    ),
+    *(
+        "a/b",
+        "A/b",
+        "a/b;c=d",
+        "a/" + "b" * 125,
+        "a/" + "b" * 126,
+        "a/b/c",
+        "+/b",
+        "a/b\n",
+        "x:",
+        "x:y",
+        "X:y",
+        "x:é",
+    ),
+    *(
+        "x:" + "y" * 1022,
+        "x:" + "y" * 1023,
+        "1:y",
+        "x-1.+:y",
+        "x:%zz",
+        "x:<y>",
+        "x:y\n",
+        'x:"',
+        "x:[]@!$&'()*+,;=#?~",
+    ),
 ]
-
-
 
 
 def pool_of(field) -> list:
@@ -250,7 +365,9 @@ def test_combinations():
             both_read(event_of(body).SerializeToString())
     for count in (0, 31, 32, 33):
         evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b")] * count
-        assert bool(both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())) == (count < 33)
+        assert bool(both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())) == (
+            count < 33
+        )
 
 
 def around(*characters: str) -> list[str]:
@@ -272,8 +389,13 @@ def test_every_edge_of_what_texts_may_hold(character):
         read_texts(text)
 
 
-@given(st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from([*EDGES, *"+/: "])), max_size=70))
+@given(
+    st.text(
+        st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from([*EDGES, *"+/: "])), max_size=70
+    )
+)
 @such_as("a" * 201)
+@unhurried
 def test_texts(text):
     read_texts(text)
 
@@ -295,19 +417,32 @@ def read_texts(text: str) -> None:
     both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
 
 
-@given(st.from_regex(r"[a-zA-Z0-9!#$&^_.+/;= -]{0,6}/[a-z0-9!#$&^_.+/;= -]{0,6}|a/b{100,130}"), st.text(max_size=3))
-def test_media_types(media_type, end):
-    evidence = [pb.Evidence(sha256=NOWHERE, media_type=media_type + end)]
+@given(st.from_regex(r"[a-zA-Z0-9!#$&^_.+/;= -]{0,6}/[a-z0-9!#$&^_.+/;= -]{0,6}"))
+@such_as("a/b\n")
+@such_as("a/" + "b" * 125)
+@such_as("a/" + "b" * 126)
+@unhurried
+def test_media_types(media_type):
+    evidence = [pb.Evidence(sha256=NOWHERE, media_type=media_type)]
     both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
 
 
-@given(st.from_regex(r"[a-zA-Z0-9+.-]{0,3}:[!-~]{0,8}|x:y{1015,1030}"), st.text(max_size=3))
-def test_uris(uri, end):
-    evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b", uri=uri + end)]
+@given(st.from_regex(r"[a-zA-Z0-9+.-]{0,3}:[!-~]{0,8}"))
+@such_as("a:b\n")
+@such_as("a:" + "b" * 1022)
+@such_as("a:" + "b" * 1023)
+@unhurried
+def test_uris(uri):
+    evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b", uri=uri)]
     both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
 
 
-@given(st.one_of(st.dates().map(str), st.from_regex(r"[0-9]{3,5}-?[0-9W]{1,3}-?[0-3][0-9]?", fullmatch=True), st.text()))
+@given(
+    st.one_of(
+        st.dates().map(str), st.from_regex(r"[0-9]{3,5}-?[0-9W]{1,3}-?[0-3][0-9]?", fullmatch=True), st.text()
+    )
+)
+@unhurried
 def test_dates(date):
     body = example(Kind.PARTY_STATUS_CHANGE)
     body.licence_until = date
@@ -333,6 +468,7 @@ CHAIN_KEYS = st.one_of(
 @such_as("waybill/sf/RA123456784CN", None)
 @such_as("waybill/upu/RA123456784CN", None)
 @such_as("party/91AA0102MA2XW1QL3Y", None)
+@unhurried
 def test_chain_keys(key, data):
     both_read(event_of(example(Kind.RECALL), key).SerializeToString())
     if data is None:
@@ -346,12 +482,18 @@ def test_chain_keys(key, data):
 def test_other_encodings_of_an_event_are_refused():
     for message in well_formed():
         assert both_read(message.SerializeToString())
-        for raw in respellings(message).values():
-            assert both_read(raw) == ""
+        for name, raw in respellings(message).items():
+            assert both_read(raw) == "", name
+            # What is unknown may stand anywhere, but it is no excuse for the rest.
+            assert both_read(raw + wire(99, b"new")) == "", name
+            assert both_read(wire(7, b"new") + raw) == "", name
 
 
-# How deep groups may nest, and whether a field in them may have number 0, is left to parsers of protocol buffers.
-GROUPS = [varint(n << 3 | 3) * depth + wire(5, b"x") + varint(n << 3 | 4) * depth for n in (1, 7, 99) for depth in (1, 2)]
+GROUPS = [
+    varint(n << 3 | 3) * depth + wire(5, b"x") + varint(n << 3 | 4) * depth
+    for n in (1, 7, 99)
+    for depth in (1, 200)
+]
 VALUES = st.one_of(
     st.integers(0, 2**64 - 1).map(lambda value: (0, varint(value))),
     st.integers(0, 127).map(lambda value: (0, varint(value, 10))),
@@ -371,8 +513,32 @@ FIELDS = st.one_of(
 )
 
 
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (wire(35, wire(1, NOWHERE) + wire(2, 1) + wire(3, 2**31)), True),
+        (wire(35, wire(3, 2**32 - 1)), True),
+        (wire(35, wire(3, 2**32)), False),
+        (wire(35, wire(3, 2**64 - 1)), False),
+        (wire(35, wire(2, 2)), False),
+        (wire(35, wire(1, b"")), False),
+        (wire(36, wire(2, 2**32 - 1)), True),
+        (wire(36, wire(2, 2**32 + 1)), False),
+        (wire(32, wire(1, b"\xff")), False),
+        (wire(35, b""), True),
+        (wire(35, b"") + wire(36, b""), False),
+        (b"", True),
+    ],
+)
+def test_the_body_of_an_unknown_event_is_encoded_like_any(body, read):
+    head = b"".join(wire(*part) for part in fields(event_of(pb.Receipt()).SerializeToString())[:-1])
+    for unknown in (wire(99, b"new"), wire(7, 0), wire(32, 7)):
+        assert both_read(head + unknown + body) == ("unknown" if read else "")
+        assert both_read(head + body + unknown) == ("unknown" if read else "")
+
+
 @given(st.sampled_from(well_formed()), st.data())
-@settings(max_examples=600)
+@settings(max_examples=400, deadline=None)
 def test_fields_that_should_not_be_there(message, data):
     encoded = [wire(*part) for part in fields(message.SerializeToString())]
     extra = data.draw(FIELDS)
@@ -386,7 +552,7 @@ def test_fields_that_should_not_be_there(message, data):
 
 
 @given(st.sampled_from(well_formed()), st.data())
-@settings(max_examples=600)
+@settings(max_examples=400, deadline=None)
 def test_bytes_that_are_not_as_they_were(message, data):
     raw = bytearray(message.SerializeToString())
     for _ in range(data.draw(st.integers(1, 3))):
@@ -413,9 +579,33 @@ def test_the_city_of_the_vectors():
         assert read.flags == names(entry["flags"])
 
 
+def test_the_worked_example():
+    page = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^entry \(\d+ bytes\)\n((?:    [0-9a-f]+\n)+)", page, re.MULTILINE)
+    leaves = [bytes.fromhex("".join(digits.split())) for digits in entries]
+    vkey, note = re.findall(rf"^```\n({ORIGIN}[+\n].*?)```", page, re.MULTILINE | re.DOTALL)
+    report = agree(leaves, note.encode(), vkey=vkey.strip())
+    assert report.verified
+    assert [entry.name for entry in report.entries] == ["genesis", "party_registration"]
+
+
+def test_the_command(tmp_path):
+    command = [sys.executable, outsider.__file__]
+    good = Path(__file__).parent / "vectors" / "city.json"
+    city = vectors() | {"origin": "ledger.test/village"}
+    (tmp_path / "bad.json").write_text(json.dumps(city), encoding="utf-8")
+    for arguments, status, said in (
+        ([good], 0, "VERIFIED\n"),
+        ([tmp_path / "bad.json"], 1, "TAMPERED\nentry 0: the genesis is of another origin\n"),
+        ([], 2, ""),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout[: len(said)]) == (status, said)
+
+
 @cache
 def story() -> Log:
-    """A ledger with all kinds of events but the adoption of rules, all flags, both algorithms, and all that parties undergo."""
+    """A ledger with all kinds of events, all flags, both algorithms, and all that parties undergo."""
     city = City(keys={name: p256_key(name) for name in (COURIER, MERCHANT_MEMBER, "second buyer", "spare")})
     log = Log()
     log.accept(*city.founding(), city.register(MERCHANT_MEMBER, pb.PARTY_ROLE_MERCHANT, by=MERCHANT))
@@ -435,31 +625,55 @@ def story() -> Log:
     log.accept(city.say("buyer", TEA, pb.FollowUp(review=event_id(review), rating=2)))
     log.accept(city.say(MERCHANT_MEMBER, TEA, pb.FollowUp(review=event_id(answer))))
     complaint = city.complaint(other, "second buyer")
-    log.accept(complaint, city.reply(complaint), city.reply(complaint, PLATFORM), city.resolution(complaint, DISTRICT))
+    log.accept(
+        complaint,
+        city.reply(complaint),
+        city.reply(complaint, PLATFORM),
+        city.resolution(complaint, DISTRICT),
+    )
     log.accept(city.say(MERCHANT, TEA, pb.Recall(reason=1)), city.say(DISTRICT, CUP, pb.Recall(reason=1)))
     # Corrections: of one's own event, by who registered the signer, by the buyer; the last long before the sale.
     log.accept(city.say("buyer", TEA, pb.Correction(event=event_id(review), reason=1)))
     log.accept(city.say(PLATFORM, TEA, pb.Correction(event=event_id(answer), reason=1)))
     old = moment(START_US - 3_600_000_000).astimezone(CHINA)
-    log.accept(city.say(MERCHANT_MEMBER, TEA, pb.Correction(event=event_id(sale), reason=1, replacement=NOWHERE), at=old))
+    log.accept(
+        city.say(
+            MERCHANT_MEMBER, TEA, pb.Correction(event=event_id(sale), reason=1, replacement=NOWHERE), at=old
+        )
+    )
     # A key that comes and goes, a party that is suspended and comes back, and licences that run out.
     spare = city.key("spare")
     added = city.say(MERCHANT, MERCHANT, pb.KeyAddition(public_key=spare.public_key.spki))
     log.accept(added, Envelope.seal(city.event(CUP, pb.Listing(title="杯", category=1)).raw, spare))
     log.accept(city.say(REGULATOR, MERCHANT, pb.KeyRevocation(key_id=spare.public_key.key_id, reason=1)))
     log.accept(city.say(DISTRICT, OTHER_MERCHANT, pb.PartyStatusChange(status=2, reason=1)))
-    log.accept(city.say(PLATFORM, OTHER_MERCHANT, pb.PartyStatusChange(status=1, reason=2, licence_until="2026-05-03")))
+    refused = [
+        city.listing(CUP, OTHER_MERCHANT),
+        Envelope.seal(city.event(CUP, example(Kind.LISTING)).raw, spare),
+    ]
+    assert [first(forged(log, envelope)) for envelope in refused] == [log.head.size] * 2
+    log.accept(
+        city.say(
+            PLATFORM, OTHER_MERCHANT, pb.PartyStatusChange(status=1, reason=2, licence_until="2026-05-03")
+        )
+    )
     log.accept(city.say(OTHER_MERCHANT, CUP, pb.Listing(title="杯", category=1)))
-    log.accept(city.say(REGULATOR, COURIER, pb.PartyStatusChange(status=1, reason=3, licence_until="2026-05-03")))
+    log.accept(
+        city.say(REGULATOR, COURIER, pb.PartyStatusChange(status=1, reason=3, licence_until="2026-05-03"))
+    )
     log.accept(city.scan(6))
+    # No service records rules that it does not know, but a log may hold their adoption.
+    log.forge(city.say(REGULATOR, LEDGER, pb.RulesAdoption(rules_version=2)))
     return log
 
 
 def test_a_ledger_with_everything():
     report = agree(story().leaves)
     assert report.verified
-    assert {entry.name for entry in report.entries} == {*Kind} - {Kind.RULES_ADOPTION}
-    assert {flag for entry in report.entries for flag in entry.flags} == set(names(flags_pb2.EventFlag.values()[1:]))
+    assert {entry.name for entry in report.entries} == set(Kind)
+    assert {flag for entry in report.entries for flag in entry.flags} == set(
+        names(flags_pb2.EventFlag.values()[1:])
+    )
     assert {entry.signature["algorithm"] for entry in report.entries} == {1, 2}
 
 
@@ -491,8 +705,8 @@ def test_no_entry_can_be_dropped_swapped_or_sent_twice():
     note, size = note_over(leaves), len(leaves)
     for n, m in [*pairwise(range(size)), *zip(range(size - 4), range(4, size), strict=True), (0, size - 1)]:
         dropped = leaves[:n] + leaves[n + 1 :]
-        swapped = leaves[:n] + [leaves[m]] + leaves[n + 1 : m] + [leaves[n]] + leaves[m + 1 :]
-        twice = leaves[:m] + [leaves[n]] + leaves[m:]
+        swapped = [*leaves[:n], leaves[m], *leaves[n + 1:m], leaves[n], *leaves[m + 1:]]
+        twice = [*leaves[:m], leaves[n], *leaves[m:]]
         for changed in (dropped, swapped, twice):
             # By the checkpoint from before, which has seen all; and by one that the log has signed over this.
             assert not agree(changed, note).verified
@@ -503,7 +717,7 @@ def test_no_entry_can_be_dropped_swapped_or_sent_twice():
 def test_entries_beyond_the_checkpoint_are_not_read():
     assert agree([*small(), b"anything"], note_over(small())).verified
     assert not agree([*small(), b"anything"]).verified
-    assert agree([b"anything"], note_over([])).verified
+    assert not agree([b"anything"], note_over([])).verified
 
 
 def test_history_that_was_rewritten_is_not_what_was_seen():
@@ -543,19 +757,41 @@ def test_what_a_note_may_be():
     other = Ed25519PrivateKey.from_private_bytes(bytes(32))
     assert agree(small(), signed(text)).verified
     assert agree(small(), signed(text + "an extension\nand another\n")).verified
-    assert agree(small(), signed(text, NoteSigner("witness.test/w", other), NoteSigner(ORIGIN, other))).verified
+    assert agree(
+        small(), signed(text, NoteSigner("witness.test/w", other), NoteSigner(ORIGIN, other))
+    ).verified
     for bad in (
-        *(f"{origin}\n{other_size}\n{root}\n" for other_size in ("04", "+4", "-4", "4 ", "４", "0x4", "5", "3", "")),
-        *(f"{origin}\n{size}\n{other_root}\n" for other_root in ("", root[:-1], root[:-2] + "0=", root[4:], root + " ")),
+        *(
+            f"{origin}\n{other_size}\n{root}\n"
+            for other_size in ("04", "+4", "-4", "4 ", "４", "0x4", "5", "3", "")
+        ),
+        *(
+            f"{origin}\n{size}\n{other_root}\n"
+            for other_root in ("", root[:-1], root[:-2] + "0=", root[4:], root + " ")
+        ),
         *(f"{other_origin}\n{size}\n{root}\n" for other_origin in (f"{ORIGIN}/", ORIGIN[1:], "")),
-        *(f"{origin}\n{size}\n", text + "\n", text + "an extension\n\n", "\n" + text, text.replace("\n", "\r\n") + "\n"),
+        *(
+            f"{origin}\n{size}\n",
+            text + "\n",
+            text + "an extension\n\n",
+            "\n" + text,
+            text.replace("\n", "\r\n") + "\n",
+        ),
     ):
         with suppress(LedgerError):
             assert not agree(small(), signed(bad)).verified
     note = signed(text)
     line = note.splitlines(keepends=True)[-1]
     spoilt = f"— {ORIGIN} ".encode() + b64encode(b64decode(line.split()[2])[:4] + bytes(64)) + b"\n"
-    for bad in (note + spoilt, note + b"\n", note[:-1], note + b"x\n", note.replace(b"\n\n", b"\n"), b"", b"\xff" + note):
+    for bad in (
+        note + spoilt,
+        note + b"\n",
+        note[:-1],
+        note + b"x\n",
+        note.replace(b"\n\n", b"\n"),
+        b"",
+        b"\xff" + note,
+    ):
         assert not agree(small(), bad).verified
     assert agree(small(), note + line).verified
 
@@ -565,7 +801,12 @@ def test_another_log():
     elsewhere = "ledger.test/village"
     name, key_id, key = VKEY.split("+", 2)
     assert not agree(small(), origin=elsewhere).verified
-    assert not agree(small(), note_over(small(), elsewhere), origin=elsewhere, vkey=str(NoteSigner(elsewhere, LOG_SECRET).vkey)).verified
+    assert not agree(
+        small(),
+        note_over(small(), elsewhere),
+        origin=elsewhere,
+        vkey=str(NoteSigner(elsewhere, LOG_SECRET).vkey),
+    ).verified
     for vkey in (
         str(other.vkey),
         str(NoteSigner(elsewhere, LOG_SECRET).vkey),
@@ -604,13 +845,13 @@ def forged(log: Log, *envelopes: Envelope | bytes) -> outsider.Report:
         varint(99 << 3 | 1) + bytes(8),
         varint(99 << 3 | 5) + bytes(4),
         varint(42 << 3) + b"\1",
-        wire(42, wire(99, b"new")),
-        wire(16, wire(2, 7) + wire(99, b"new")),
+        wire(99, 0) + wire(7, b"new"),
     ],
 )
 def test_an_unknown_event_is_no_fault(more):
     city, log = City(keys={MERCHANT: p256_key("merchant")}), Log()
     log.accept(*city.founding())
+    assert first(forged(log, with_more(city.listing(), wire(42, b"") + more, city.key(MERCHANT)))) == 6
     strange = with_more(city.listing(), more, city.key(MERCHANT))
     later = city.listing()
     report = forged(log, strange, later)
@@ -644,7 +885,9 @@ def test_what_an_unknown_event_establishes():
     city, log, item = City(), Log(), ChainKey(f"{TEA}/21/A1")
     log.accept(*city.founding(), city.listing())
     strange = with_more(city.listing(item, title="x"), wire(99, b""), city.key(MERCHANT))
-    before = city.say(MERCHANT, item, pb.Listing(title="x", category=1), at=moment(START_US).astimezone(CHINA))
+    before = city.say(
+        MERCHANT, item, pb.Listing(title="x", category=1), at=moment(START_US).astimezone(CHINA)
+    )
     assert forged(log, strange, before).entries[-1].flags == ["OUT_OF_ORDER", "LATE"][::-1]
     for who, allowed in ((MERCHANT, True), (PLATFORM, True), (REGULATOR, False), (OTHER_MERCHANT, False)):
         correction = city.say(who, item, pb.Correction(event=event_id(strange), reason=1))
@@ -659,7 +902,9 @@ def test_what_an_unknown_event_establishes():
     fork.accept(city.say(REGULATOR, MERCHANT, pb.PartyStatusChange(status=2, reason=2)))
     assert forged(fork, strange).verified
     assert first(forged(fork, city.listing())) == 8
-    fork.accept(city.say(REGULATOR, COURIER, pb.KeyRevocation(key_id=city.key(COURIER).public_key.key_id, reason=1)))
+    fork.accept(
+        city.say(REGULATOR, COURIER, pb.KeyRevocation(key_id=city.key(COURIER).public_key.key_id, reason=1))
+    )
     ahead = city.say(COURIER, LEDGER, pb.Recall(reason=1), at=moment(LAST_US).astimezone(CHINA))
     assert forged(fork, with_more(ahead, wire(99, b""), city.key(COURIER))).verified
 
@@ -686,7 +931,9 @@ def test_unknown_rules():
         city.listing(by=COURIER),
         adoption(city, 9, COURIER, TEA),
         city.register(MERCHANT, 4, by="stranger"),
-        city.say("stranger", REGULATOR, pb.Listing(title="x", category=1), at=moment(LAST_US).astimezone(CHINA)),
+        city.say(
+            "stranger", REGULATOR, pb.Listing(title="x", category=1), at=moment(LAST_US).astimezone(CHINA)
+        ),
         with_more(city.listing(by=COURIER), wire(99, b""), city.key(COURIER)),
         with_more(city.listing(), wire(99, b""), city.key("stranger")),
         altered(city.listing(by="stranger"), signature=b"x" * 64),
@@ -712,7 +959,12 @@ def test_under_unknown_rules_envelopes_are_still_envelopes_and_the_genesis_is_th
     log.accept(*city.founding())
     log.forge(adoption(city))
     stranger = city.listing(by="stranger")
-    for bad in (altered(stranger, algorithm=3), altered(stranger, algorithm=0), altered(stranger, signature=b"x"), city.genesis()):
+    for bad in (
+        altered(stranger, algorithm=3),
+        altered(stranger, algorithm=0),
+        altered(stranger, signature=b"x"),
+        city.genesis(),
+    ):
         assert first(forged(log, bad)) == 7
 
 
@@ -733,8 +985,16 @@ def test_a_genesis_that_is_none():
         city.genesis("ledger.test/village"),
         altered(city.genesis(), key_id=NOWHERE),
         altered(city.genesis(), algorithm=2),
-        city.say("stranger", LEDGER, pb.Genesis.FromString(Event.parse(city.genesis().payload).body.SerializeToString())),
-        city.say(REGULATOR, TEA, pb.Genesis.FromString(Event.parse(city.genesis().payload).body.SerializeToString())),
+        city.say(
+            "stranger",
+            LEDGER,
+            pb.Genesis.FromString(Event.parse(city.genesis().payload).body.SerializeToString()),
+        ),
+        city.say(
+            REGULATOR,
+            TEA,
+            pb.Genesis.FromString(Event.parse(city.genesis().payload).body.SerializeToString()),
+        ),
         city.listing(),
     ):
         assert first(forged(Log(), bad)) == 0
@@ -759,11 +1019,20 @@ MINUTE = 60_000_000
 
 @cache
 def founded() -> Log:
-    """Parties with keys of both algorithms, one of each role at least; a listing, and two sales."""
+    """Parties of all roles with keys of both algorithms, one lapsed and one suspended; a listing, sales, and what came of them."""
     city, log = City(keys=keys()), Log()
-    log.accept(*city.founding(), city.register(MERCHANT_MEMBER, 3, by=MERCHANT), city.listing(), city.listing(ITEM))
+    log.accept(
+        *city.founding(), city.register(MERCHANT_MEMBER, 3, by=MERCHANT), city.listing(), city.listing(ITEM)
+    )
+    log.accept(
+        city.register(DISTRICT, 1, "鼓楼区市场监督管理局"), city.register(DISTRICT_MEMBER, 1, by=DISTRICT)
+    )
     sale, other = city.sale(), city.sale("second buyer", ITEM, MERCHANT_MEMBER)
     log.accept(sale, other, city.receipt(sale), city.review(sale), city.complaint(other, "second buyer"))
+    log.accept(
+        city.say(REGULATOR, COURIER, pb.PartyStatusChange(status=1, reason=3, licence_until="2026-05-03"))
+    )
+    log.accept(city.say(PLATFORM, OTHER_MERCHANT, pb.PartyStatusChange(status=2, reason=2)))
     return log
 
 
@@ -780,8 +1049,9 @@ class Teller:
     city: City
 
     def pick(self, likely, other=()):
-        """One of the likely choices, or now and then any other."""
-        return self.draw(st.sampled_from([*list(likely) * 3, *other]))
+        """One of the likely choices, or one time in five any other."""
+        likely, other = list(likely), list(other)
+        return self.draw(st.sampled_from([*likely * (4 * max(1, len(other))), *other * max(1, len(likely))]))
 
     def ref(self, *kinds: Kind) -> tuple[bytes, str]:
         """An event of these kinds and its chain, as a rule."""
@@ -796,10 +1066,10 @@ class Teller:
     def event(self) -> Envelope:
         kind = self.pick(list(Kind)[2:], list(Kind)[:2])
         who, chain, body = getattr(self, kind)()
-        chain = self.pick([chain] * 8, CHAINS)
-        ago = self.pick([1, 30 * MINUTE], [60 * MINUTE, 60 * MINUTE + 1, 0, -10 * MINUTE, -10 * MINUTE - 1])
+        chain = self.pick([chain] * 2, CHAINS)
+        ago = self.pick([1, MINUTE], [60 * MINUTE, 60 * MINUTE + 1, 0, -10 * MINUTE, -10 * MINUTE - 1])
         at = moment(self.log.clock_us + 1_000_000 - ago).astimezone(CHINA)
-        return self.city.say(who, ChainKey(chain), body, at=at, region=self.pick(["350102"] * 4, [""]))
+        return self.city.say(who, ChainKey(chain), body, at=at, region=self.pick(["350102"], [""]))
 
     def genesis(self):
         return REGULATOR, LEDGER, Event.parse(City().genesis().payload).body
@@ -809,7 +1079,7 @@ class Teller:
 
     def party_registration(self):
         who = self.pick([DISTRICT, *MEMBERS], PARTIES)
-        key = self.city.key(self.pick([who] * 4, BUYERS)).public_key.spki
+        key = self.city.key(self.pick([who], BUYERS)).public_key.spki
         name = self.pick([["名", ""], ["", "名"]]["/" in who[6:]])
         role = self.pick([ROLE[who.company]], [1, 2, 3, 4])
         until = self.pick([""], ["2026-05-03", "2026-05-04", "2026-05-05"])
@@ -833,18 +1103,30 @@ class Teller:
         return self.signer(REGULATOR, DISTRICT, PLATFORM, whose.company), whose, body
 
     def listing(self):
-        return self.signer(MERCHANT, OTHER_MERCHANT, MERCHANT_MEMBER), self.pick(GOODS), pb.Listing(title="茶", category=1)
+        return (
+            self.signer(MERCHANT, OTHER_MERCHANT, MERCHANT_MEMBER),
+            self.pick(GOODS),
+            pb.Listing(title="茶", category=1),
+        )
 
     def sale(self):
         key = self.city.key(self.pick(["stranger"], ["buyer", COURIER])).public_key.spki
-        return self.signer(MERCHANT, OTHER_MERCHANT, MERCHANT_MEMBER), self.pick(GOODS), pb.Sale(buyer_key=key, quantity=1)
+        return (
+            self.signer(MERCHANT, OTHER_MERCHANT, MERCHANT_MEMBER),
+            self.pick(GOODS),
+            pb.Sale(buyer_key=key, quantity=1),
+        )
 
     def shipment(self):
         stage, (sale, chain) = self.pick([1, 2, 3]), self.ref(Kind.SALE)
         if self.pick([True, False]):
-            body = pb.Shipment(stage=self.pick([2, 3], [1]), sale=self.pick([b""], [sale]), parcel=self.pick([""], [UNIT]))
+            body = pb.Shipment(
+                stage=self.pick([2, 3], [1]), sale=self.pick([b""], [sale]), parcel=self.pick([""], [UNIT])
+            )
             return self.signer(COURIER, CARRIER_MEMBER, MERCHANT_MEMBER), self.pick([PARCEL, UNIT]), body
-        body = pb.Shipment(stage=stage, sale=sale, parcel=self.pick([PARCEL if stage == 1 else ""], ["", PARCEL]))
+        body = pb.Shipment(
+            stage=stage, sale=sale, parcel=self.pick([PARCEL if stage == 1 else ""], ["", PARCEL])
+        )
         return self.signer(MERCHANT, OTHER_MERCHANT, COURIER), chain, body
 
     def receipt(self):
@@ -854,7 +1136,9 @@ class Teller:
 
     def review(self):
         sale, chain = self.ref(Kind.SALE)
-        body = pb.Review(sale=sale, rating=3, product_rating=self.pick([0], [1]), delivery_rating=self.pick([0], [5]))
+        body = pb.Review(
+            sale=sale, rating=3, product_rating=self.pick([0], [1]), delivery_rating=self.pick([0], [5])
+        )
         return self.signer(*BUYERS, MERCHANT, MERCHANT_MEMBER), chain, body
 
     def follow_up(self):
@@ -867,7 +1151,11 @@ class Teller:
 
     def complaint_reply(self):
         complaint, chain = self.ref(Kind.COMPLAINT)
-        return self.signer(MERCHANT, PLATFORM, REGULATOR), chain, pb.ComplaintReply(complaint=complaint, stance=1)
+        return (
+            self.signer(MERCHANT, PLATFORM, REGULATOR),
+            chain,
+            pb.ComplaintReply(complaint=complaint, stance=1),
+        )
 
     def complaint_resolution(self):
         complaint, chain = self.ref(Kind.COMPLAINT)
@@ -875,7 +1163,11 @@ class Teller:
         return self.signer(MERCHANT_MEMBER, PLATFORM, REGULATOR), chain, body
 
     def recall(self):
-        return self.signer(MERCHANT, OTHER_MERCHANT, REGULATOR), self.pick([TEA, CUP, LOT]), pb.Recall(reason=1)
+        return (
+            self.signer(MERCHANT, OTHER_MERCHANT, REGULATOR),
+            self.pick([TEA, CUP, LOT]),
+            pb.Recall(reason=1),
+        )
 
     def correction(self):
         event, chain = self.ref(*Kind)
@@ -883,14 +1175,14 @@ class Teller:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, phases=[Phase.generate])
+@settings(max_examples=40, deadline=None)
 def test_what_anyone_may_say(data):
     teller = Teller(data.draw, founded().fork(), City(said=1_000, keys=keys()))
     log = teller.log
     for _ in range(data.draw(st.integers(1, 12))):
-        envelope = teller.pick([teller.event()] * 6, [Envelope.parse(log.entries[-1].entry.envelope)])
+        envelope = teller.pick([teller.event()], [Envelope.parse(log.entries[-1].entry.envelope)])
         size = log.head.size
-        log.clock_us += teller.pick([0] * 4, [1, MINUTE, 24 * 60 * MINUTE])
+        log.clock_us += teller.pick([0], [1, MINUTE, 24 * 60 * MINUTE])
         verdict = log.only(envelope)
         if isinstance(verdict, Sequenced):
             continue

@@ -29,6 +29,8 @@ from clients.verify import VerifiedEntry
 _INDENT: Final = 11
 """Columns of time and marker."""
 
+_UNVERIFIED: Final = ("SIGNATURE NOT VERIFIED", "bold red")
+
 _LATE_US: Final = 60 * 1_000_000
 """The time of recording is told where it is more than a minute away from that of the event."""
 
@@ -68,8 +70,7 @@ class Timeline:
                 first = False
 
     def _lines(self, entry: VerifiedEntry) -> Iterator[Text]:
-        event, flags = entry.event, tell_flags(entry.flags)
-        told = tell_event(event)
+        event, told = entry.event, tell_event(entry.event)
         headline = Text(told.headline, "bold red" if told.alarming else "bold")
         if str(event.chain) != self.subject:
             headline.append(f"  {event.chain}", "dim")
@@ -79,17 +80,13 @@ class Timeline:
         where = self._place(entry)
         if where:
             yield Text(f"at {where}")
-        place = f"entry {entry.index}, {entry.entry.chain_seq} of its chain"
+        place = (f"entry {entry.index}, {entry.entry.chain_seq} of its chain, ", "dim")
+        verified = ("signature verified", "green")
+        yield Text.assemble(place, verified if entry.signature_verified else _UNVERIFIED)
         if abs(entry.entry.recorded_at_us - event.occurred_us) > _LATE_US:
-            place += f", recorded {local_text(entry.entry.recorded_at_us)}"
-        verified = (
-            ("signature verified", "green")
-            if entry.signature_verified
-            else ("SIGNATURE NOT VERIFIED", "bold red")
-        )
-        yield Text.assemble((f"{place}, ", "dim"), verified)
-        if flags:
-            yield Text(flags, "yellow")
+            yield Text(f"recorded {local_text(entry.entry.recorded_at_us)}", "dim")
+        if entry.flags:
+            yield Text(f"flagged {tell_flags(entry.flags)}", "yellow")
         yield Text(event.id.hex(), "dim")
 
     def _signer(self, entry: VerifiedEntry) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ledger.chain_key import ChainKind
 from ledger.errors import BadInput, Reason
-from ledger.event import Event, Kind
+from ledger.event import Event, Kind, moment
 from ledger.rules import complaints, founding, parties, recalls, reviews, trade
 from ledger.rules.case import Case, Judgement
 from ledger.rules.flags import flags_of
@@ -159,8 +159,8 @@ def judge(event: Event, signer: Signer, state: Reader, *, index: int, recorded_a
         raise BadInput(
             Reason.OCCURRED_IN_FUTURE,
             "occurred_at",
-            given=f"{event.occurred_us} µs",
-            expected=f"at most ten minutes after the service's clock, {recorded_at_us} µs",
+            given=event.occurred_at.isoformat(),
+            expected=f"at most ten minutes after {moment(recorded_at_us).isoformat()}, when it would be recorded",
         )
     signer.require_active()
     case = Case(event, signer, state, index, recorded_at_us)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -23,15 +24,29 @@ T = TypeVar("T")
 class View:
     """The log at one moment."""
 
-    def __init__(self, connection: Connection, head: StoredHead, proofs: Proofs) -> None:
+    def __init__(
+        self, connection: Connection, head: StoredHead, proofs: Proofs, abandoned: threading.Event
+    ) -> None:
         self.connection = connection
         self.head = head
         self._proofs = proofs
+        self._abandoned = abandoned
 
     @property
     def size(self) -> int:
         """Entries that there are."""
         return self.head.size
+
+    def go_on(self) -> None:
+        """End the work here if nobody waits for the answer any more.
+
+        Raises:
+            ServiceFault: `STOPPING`; nobody hears it.
+        """
+        if self._abandoned.is_set():
+            raise ServiceFault(
+                Reason.STOPPING, "answer", given="a call that has ended", expected="a caller who waits"
+            )
 
     def checkpoint(self, known_size: int = 0) -> pb.ProvenCheckpoint:
         """The checkpoint, with the proof that it extends the one that the caller knows."""
@@ -39,6 +54,7 @@ class View:
 
     def proven(self, entry: StoredEntry) -> pb.ProvenEntry:
         """An entry with its proof."""
+        self.go_on()
         return pb.ProvenEntry(
             index=entry.index,
             entry=entry.data,
@@ -52,27 +68,43 @@ class View:
 
 
 class Answers:
-    """Runs the reading part of a method on a worker thread, over a view."""
+    """Makes the answers of methods on worker threads.
 
-    def __init__(self, store: Store, proofs: Proofs, workers: ThreadPoolExecutor) -> None:
+    Answers to appends have workers of their own: a receipt does not wait behind long reads.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        proofs: Proofs,
+        reading: ThreadPoolExecutor,
+        receipts: ThreadPoolExecutor | None = None,
+    ) -> None:
+        """Args are shared; `receipts` runs the answers to appends, and is by default the pool of the reads."""
         self._store = store
         self._proofs = proofs
-        self._workers = workers
+        self._reading = reading
+        self._receipts = receipts or reading
 
-    async def read(self, answer: Callable[[View], T]) -> T:
-        """The answer, made from a view of the log as it is now."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, self._read, answer)
+    async def read(self, answer: Callable[[View], T], *, of_append: bool = False) -> T:
+        """The answer, made from a view of the log as it is now; given up when the call ends before it is made."""
+        abandoned = threading.Event()
+        workers = self._receipts if of_append else self._reading
+        try:
+            return await asyncio.get_running_loop().run_in_executor(workers, self._read, answer, abandoned)
+        finally:
+            abandoned.set()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The result of other work, done on a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._workers, work)
+        """What an append is answered with, made on a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._receipts, work)
 
-    def _read(self, answer: Callable[[View], T]) -> T:
+    def _read(self, answer: Callable[[View], T], abandoned: threading.Event) -> T:
         with self._store.snapshot() as connection:
             head = queries.head(connection)
             if head is None:
                 raise ServiceFault(Reason.STORE_DAMAGED, "log", given="no genesis", expected="a log")
-            return answer(View(connection, head, self._proofs))
+            return answer(View(connection, head, self._proofs, abandoned))
 
 
 def proven_checkpoint(head: StoredHead, known_size: int, proofs: Proofs) -> pb.ProvenCheckpoint:

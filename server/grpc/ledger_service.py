@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import grpc
 
 from ledger.chain_key import ChainKey
 from ledger.entry import Entry
-from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
+from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, Reason, ServiceFault
 from ledger.merkle import NodeReader, Subtree, inclusion_proof, leaf_hash
 from ledger.sequence import Resent, Sequenced, Submission, Verdict
 from ledger.state import Recorded
@@ -19,15 +20,15 @@ from server.grpc.errors import status_of
 from server.proofs import Proofs
 from server.sequencer import Appended, Sequencer
 from server.store import queries
-from server.store.queries import StoredEntry
+from server.store.queries import StoredEntry, damaged_entry
 from suyuan.v1 import flags_pb2, ledger_service_pb2_grpc
 from suyuan.v1 import ledger_service_pb2 as pb
 
 MAX_ENVELOPES = 1_000
 """Envelopes in one append."""
 
-MAX_LIST_BYTES = 2 * 1024 * 1024
-"""Entries of one ListEntries answer."""
+MAX_PAGE_BYTES = 2 * 1024 * 1024
+"""Bytes of entries in one page of GetHistory or ListEntries; a page has at least one entry."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -53,7 +54,9 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         admitted = await self._admission.admit(request.envelopes)
         submissions = [one for one in admitted if isinstance(one, Submission)]
         if not submissions:
-            checkpoint = await self._answers.read(lambda view: view.checkpoint(request.known_size))
+            checkpoint = await self._answers.read(
+                lambda view: view.checkpoint(request.known_size), of_append=True
+            )
             return pb.AppendEventsResponse(
                 results=[_refused(one) for one in admitted if isinstance(one, LedgerError)],
                 checkpoint=checkpoint,
@@ -72,13 +75,19 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             # Behind the end there is nothing, also where the number is too large for a database.
             start_seq = min(request.start_seq, length)
             entries = queries.chain_entries(
-                view.connection, chain, size=view.size, start_seq=start_seq, limit=limit
+                view.connection,
+                chain,
+                size=view.size,
+                start_seq=start_seq,
+                limit=limit,
+                most_bytes=MAX_PAGE_BYTES,
             )
+            introductions = _introductions(view, entries) if request.with_registrations else []
             return pb.GetHistoryResponse(
                 entries=[view.proven(entry) for entry in entries],
                 chain_length=length,
                 checkpoint=view.checkpoint(request.known_size),
-                registrations=_introductions(view, entries) if request.with_registrations else [],
+                registrations=[view.proven(entry) for entry in introductions],
             )
 
         return await self._answers.read(answer)
@@ -92,14 +101,16 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
 
         def answer(view: View) -> pb.GetTraceResponse:
             if chain is None:
-                indexes = story.of_sale(view.connection, request.sale, size=view.size)
+                indexes = story.of_sale(view.connection, request.sale, size=view.size, go_on=view.go_on)
             else:
-                indexes = story.of_chain(view.connection, chain, size=view.size)
+                indexes = story.of_chain(view.connection, chain, size=view.size, go_on=view.go_on)
             entries = queries.entries_at(view.connection, indexes)
+            # Before any proof is built: they may be too many.
+            introductions = _introductions(view, entries) if request.with_registrations else []
             return pb.GetTraceResponse(
                 entries=[view.proven(entry) for entry in entries],
                 checkpoint=view.checkpoint(request.known_size),
-                registrations=_introductions(view, entries) if request.with_registrations else [],
+                registrations=[view.proven(entry) for entry in introductions],
             )
 
         return await self._answers.read(answer)
@@ -130,18 +141,11 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
 
         def answer(view: View) -> pb.ListEntriesResponse:
             stop = min(request.start + limit, view.size)
-            found = queries.entries_from(view.connection, request.start, stop) if request.start < stop else []
-            if request.start < stop and not found:
-                raise ServiceFault(
-                    Reason.STORE_DAMAGED, f"entry {request.start}", given="none", expected="an entry"
-                )
-            room, fitting = MAX_LIST_BYTES, 0
-            for entry in found:
-                room -= len(entry.data)
-                if room < 0 and fitting:
-                    break
-                fitting += 1
-            found = found[:fitting]
+            found: list[StoredEntry] = []
+            if request.start < stop:
+                found = queries.entries_from(view.connection, request.start, stop, most_bytes=MAX_PAGE_BYTES)
+                if not found:
+                    raise _missing(request.start)
             return pb.ListEntriesResponse(
                 entries=[entry.data for entry in found],
                 checkpoint=view.checkpoint(request.known_size),
@@ -184,10 +188,10 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         self, request: pb.AppendEventsRequest, admitted: list[Admitted], appended: Appended
     ) -> pb.AppendEventsResponse:
         """The answer to an append, from the verdicts of those that got as far as the sequencer."""
-        verdicts = iter(appended.verdicts)
+        verdicts = deque(appended.verdicts)
         results = []
         for one in admitted:
-            verdict = next(verdicts) if isinstance(one, Submission) else one
+            verdict = verdicts.popleft() if isinstance(one, Submission) else one
             results.append(self._result(one, verdict, appended, with_proof=not request.omit_proofs))
         checkpoint = proven_checkpoint(appended.committed.head, request.known_size, self._proofs)
         return pb.AppendEventsResponse(results=results, checkpoint=checkpoint)
@@ -209,6 +213,8 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             entry = verdict.entry_of(data, one) if isinstance(one, Submission) else Entry.parse(data)
         except Conflict as refusal:
             return _refused(refusal)
+        except BrokenProof as error:
+            raise damaged_entry(verdict.recorded.index, error) from error
         proof = self._proofs.inclusion(verdict.recorded.index, size) if with_proof else []
         return _receipt(verdict.recorded, entry, leaf_hash(data), proof, already=True)
 
@@ -235,20 +241,31 @@ def _refused(refusal: LedgerError) -> pb.AppendResult:
 
 
 def _data_of(resent: Resent, appended: Appended) -> bytes:
-    """Bytes of an entry that was recorded before this batch, or earlier in it."""
+    """Bytes of an entry that was recorded before this batch, or earlier in it.
+
+    Raises:
+        ServiceFault: `STORE_DAMAGED` if it is in neither.
+    """
     index = resent.recorded.index
     earlier = appended.committed.resent.get(index)
     if earlier is not None:
         return earlier
-    return next(entry.data for entry in appended.committed.batch.entries if entry.recorded.index == index)
+    for entry in appended.committed.batch.entries:
+        if entry.recorded.index == index:
+            return entry.data
+    raise _missing(index)
+
+
+def _missing(index: int) -> ServiceFault:
+    return ServiceFault(Reason.STORE_DAMAGED, f"entry {index}", given="none", expected="an entry")
 
 
 def _node_of(nodes: dict[Subtree, bytes]) -> NodeReader:
     return lambda level, index: nodes[level, index]
 
 
-def _introductions(view: View, entries: list[StoredEntry]) -> list[pb.ProvenEntry]:
-    return [view.proven(entry) for entry in story.introductions(view.connection, entries, size=view.size)]
+def _introductions(view: View, entries: list[StoredEntry]) -> list[StoredEntry]:
+    return story.introductions(view.connection, entries, size=view.size, go_on=view.go_on)
 
 
 def _size(asked: int, view: View) -> int:

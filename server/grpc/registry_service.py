@@ -8,12 +8,18 @@ import grpc
 
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
-from ledger.state import Complained, Dispatched, Key, Listed, Party, PartyKey, PurchaseKey, R, Sold
+from ledger.state import Key, Listed, Party, PartyKey, PurchaseKey, R, Sold
 from server.grpc.answers import Answers, View, page_size
-from server.store.records import load, records_of
-from server.store.tables import RECORDS
+from server.store import registry
+from server.store.records import load
 from suyuan.v1 import event_pb2, registry_service_pb2_grpc
 from suyuan.v1 import registry_service_pb2 as pb
+
+MAX_RECORDS = 10_000
+"""Keys of a party, parcels or complaints of a sale that one answer may name."""
+
+_MOST = MAX_RECORDS + 1
+"""What a query need not find more of: it is too many already."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,11 +36,11 @@ class RegistryService(registry_service_pb2_grpc.RegistryServiceServicer):
 
         def answer(view: View) -> pb.GetPartyResponse:
             party = _one(view, Party, name, "party", name)
-            keys = records_of(view.connection, PartyKey, RECORDS[PartyKey].c.party == name)
+            keys = _all(registry.keys_of_party(view.connection, name, limit=_MOST), f"keys of {name}")
             [registration] = view.proven_at([party.registered_index])
             return pb.GetPartyResponse(
                 party=_party(party),
-                keys=[_key(key) for key in sorted(keys, key=lambda key: key.added_index)],
+                keys=[_key(key) for key in keys],
                 registration=registration,
                 checkpoint=view.checkpoint(request.known_size),
             )
@@ -44,13 +50,9 @@ class RegistryService(registry_service_pb2_grpc.RegistryServiceServicer):
     async def ListParties(self, request: pb.ListPartiesRequest, _: Context) -> pb.ListPartiesResponse:
         """Parties in the order of their chain keys."""
         limit = page_size(request.page_size, 100)
-        columns = RECORDS[Party].c
 
         def answer(view: View) -> pb.ListPartiesResponse:
-            where = [columns.party > request.after]
-            if request.role:
-                where.append(columns.role == request.role)
-            parties = records_of(view.connection, Party, *where, limit=limit)
+            parties = registry.parties_after(view.connection, request.after, role=request.role, limit=limit)
             return pb.ListPartiesResponse(parties=[_party(party) for party in parties])
 
         return await self._answers.read(answer)
@@ -70,16 +72,9 @@ class RegistryService(registry_service_pb2_grpc.RegistryServiceServicer):
     async def ListListings(self, request: pb.ListListingsRequest, _: Context) -> pb.ListListingsResponse:
         """Who offers a product."""
         chain, limit = ChainKey.parse(request.chain), page_size(request.page_size, 100)
-        columns = RECORDS[Listed].c
 
         def answer(view: View) -> pb.ListListingsResponse:
-            listings = records_of(
-                view.connection,
-                Listed,
-                columns.chain == str(chain),
-                columns.merchant > request.after,
-                limit=limit,
-            )
+            listings = registry.listings_after(view.connection, str(chain), request.after, limit=limit)
             return pb.ListListingsResponse(listings=[_listing(listed) for listed in listings])
 
         return await self._answers.read(answer)
@@ -111,6 +106,18 @@ def _one(view: View, record_type: type[R], key: Key, what: str, given: str) -> R
     if record is None:
         raise Conflict(Reason.NOT_FOUND, what, given=given, expected=f"a recorded {what}")
     return record
+
+
+def _all(found: list[R], what: str) -> list[R]:
+    """What was found, if that is all of it."""
+    if len(found) == _MOST:
+        raise BadInput(
+            Reason.INVALID_REQUEST,
+            what,
+            given=f"more than {MAX_RECORDS}",
+            expected=f"at most {MAX_RECORDS}; read the chain",
+        )
+    return found
 
 
 def _party(party: Party) -> pb.Party:
@@ -146,9 +153,9 @@ def _listing(listed: Listed) -> pb.ListingRecord:
 
 
 def _sale(view: View, sold: Sold) -> pb.SaleRecord:
-    dispatches, complaints = RECORDS[Dispatched].c, RECORDS[Complained].c
-    parcels = records_of(view.connection, Dispatched, dispatches.sale == sold.event_id)
-    complained = records_of(view.connection, Complained, complaints.sale == sold.event_id)
+    of_sale = f"of sale {sold.event_id.hex()}"
+    dispatches = registry.dispatches_of_sales(view.connection, [sold.event_id], limit=_MOST)
+    complaints = registry.complaints_of_sale(view.connection, sold.event_id, limit=_MOST)
     return pb.SaleRecord(
         event_id=sold.event_id,
         index=sold.index,
@@ -156,9 +163,9 @@ def _sale(view: View, sold: Sold) -> pb.SaleRecord:
         merchant=sold.merchant,
         buyer_key_id=sold.buyer_key_id,
         quantity=sold.quantity,
-        parcels=[dispatched.parcel for dispatched in parcels],
+        parcels=[dispatched.parcel for dispatched in _all(dispatches, f"parcels {of_sale}")],
         receipt=sold.receipt,
         buyer_review=sold.buyer_review,
         merchant_review=sold.merchant_review,
-        complaints=[one.event_id for one in sorted(complained, key=lambda one: one.index)],
+        complaints=[complained.event_id for complained in _all(complaints, f"complaints {of_sale}")],
     )

@@ -60,7 +60,7 @@ def open_engine(url: URL, *, create: bool = False, read_only: bool = False) -> E
         creator=lambda: _connect(path, mode),
         poolclass=QueuePool,
         pool_size=8,
-        max_overflow=8,
+        max_overflow=32,
         pool_reset_on_return="rollback",
     )
     event.listen(engine, "begin", _begin)
@@ -81,7 +81,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode=WAL")
     # A commit is durable when it returns: the log is written through before an answer goes out.
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA cache_size=-65536")
+    connection.execute("PRAGMA cache_size=-16384")
     connection.execute("PRAGMA temp_store=MEMORY")
     return connection
 

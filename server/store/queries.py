@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, func, select
 
 from ledger.entry import Entry
 from ledger.envelope import Envelope
-from ledger.errors import BadInput, Reason, ServiceFault
+from ledger.errors import BadInput, BrokenProof, LedgerError, Reason, ServiceFault
 from ledger.tiles import TileReader
 from server.store.records import bits_to_flags, chunks
 from server.store.tables import SHARD, entries, log_head, tiles
@@ -43,7 +43,7 @@ class StoredEntry:
         """
         try:
             return Envelope.parse(Entry.parse(self.data).envelope)
-        except BadInput as error:
+        except (BadInput, BrokenProof) as error:
             raise damaged_entry(self.index, error) from error
 
 
@@ -176,7 +176,7 @@ def indexes_of_sales(connection: Connection, sales: Iterable[bytes], *, size: in
     return _indexes_among(connection, entries.c.sale, sales, size, limit)
 
 
-def damaged_entry(index: int, error: BadInput) -> ServiceFault:
+def damaged_entry(index: int, error: LedgerError) -> ServiceFault:
     """What to raise for a stored entry that cannot be read: that is no fault of the caller's."""
     return ServiceFault(
         Reason.STORE_DAMAGED, f"entry {index}", given=str(error), expected="an entry as the service wrote it"

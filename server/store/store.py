@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ledger.errors import BadInput, Reason, ServiceFault
 from server.store.engine import WRITES, database_url, open_engine
@@ -25,6 +26,14 @@ class Store:
         """Make the tables in a new or empty database, or open one that has them."""
         store = cls(open_engine(database_url(database), create=True))
         with store.transaction() as connection:
+            there = set(inspect(connection).get_table_names())
+            if there and schema.name not in there:
+                raise BadInput(
+                    Reason.INVALID_REQUEST,
+                    f"database {database}",
+                    given=f"a table {min(there)}",
+                    expected="a new file, an empty database, or one made by operator init",
+                )
             metadata.create_all(connection)
             if connection.execute(select(schema.c.version)).first() is None:
                 connection.execute(insert(schema).values(version=SCHEMA_VERSION))
@@ -79,6 +88,10 @@ def _faults() -> Iterator[None]:
     """Say a database's refusal in the ledger's words; the driver's own goes along as the cause."""
     try:
         yield
+    except PoolTimeoutError as error:
+        raise ServiceFault(
+            Reason.STORE_UNAVAILABLE, "database", given="no free connection", expected="an answer"
+        ) from error
     except OperationalError as error:
         raise ServiceFault(
             Reason.STORE_UNAVAILABLE, "database", given=str(error.orig), expected="an answer"

@@ -5,7 +5,7 @@ from lying import head_of, prove
 from world import CARRIER_MEMBER, CUP, MERCHANT, OTHER_MERCHANT, PARCEL, TEA, City, Log, event_id
 
 from clients.story import Story
-from clients.verify import verify_entries
+from clients.verify import verify_entries, verify_introductions
 from ledger.chain_key import ChainKey
 from ledger.envelope import Envelope
 from ledger.errors import BrokenProof, Reason
@@ -34,7 +34,10 @@ class Tale:
 
     def entries(self, *names):
         indexes = sorted(self.names[name] for name in names)
-        return verify_entries([prove(self.log, index) for index in indexes], head_of(self.log))
+        head, known = head_of(self.log), [0, 1, 2, 3, 4, 5]
+        known += [self.names[sale] for sale in ("sale", "other sale", "sale of the lot")]
+        ring = verify_introductions([prove(self.log, index) for index in known], head)
+        return verify_entries([prove(self.log, index) for index in indexes], head, ring)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,7 @@ def tale():
     city, tell = tale.city, tale.tell
     tell("listing", city.listing())
     tell("listing of cups", city.listing(CUP, by=OTHER_MERCHANT, title="杯"))
+    tell("listing of tea by another", city.listing(by=OTHER_MERCHANT))
     sale = tell("sale", city.sale("buyer"))
     other = tell("other sale", city.sale("somebody"))
     tell("dispatch", city.dispatch(sale))
@@ -70,6 +74,7 @@ def tale():
     body = pb.Correction(event=event_id(other_complaint), reason=pb.CORRECTION_REASON_OTHER)
     tell("other correction", city.say("somebody", TEA, body))
     tell("recall", city.say(MERCHANT, TEA, pb.Recall(reason=pb.RECALL_REASON_SAFETY)))
+    tell("later listing", city.listing(title="茶"))
     tell("listing of the lot", city.listing(LOT))
     of_lot = tell("sale of the lot", city.sale("third", LOT))
     tell("dispatch of the lot", city.dispatch(of_lot, OTHER_PARCEL))
@@ -87,6 +92,7 @@ OF_THE_SALE = [
     "resolution", "correction", "recall",
 ]  # fmt: skip
 STRANGERS = [
+    "listing of tea by another", "later listing",
     "listing of cups", "other sale", "other dispatch", "other scan 1", "other scan 2", "other receipt", "other review",
     "other follow-up", "other complaint", "other reply", "other resolution", "other correction", "listing of the lot",
     "sale of the lot", "dispatch of the lot", "news about cups",
@@ -131,7 +137,9 @@ def test_the_story_of_a_lot(tale):
     names = ["listing of the lot", "sale of the lot", "dispatch of the lot", "other scan 1", "other scan 2"]
     chains = of_chain(tale, LOT, names)
     assert {chain: len(entries) for chain, entries in chains.items()} == {LOT: 3, OTHER_PARCEL: 2}
-    of_chain(tale, LOT, [*names, "listing", "recall"])
+    of_chain(tale, LOT, [*names, "listing", "later listing", "recall"])
+    with_another = [*names, "listing of tea by another"]
+    assert "expected an entry of this story" in refusal(lambda: of_chain(tale, LOT, with_another))
 
 
 def test_news_of_the_goods_belongs_to_every_story(tale):

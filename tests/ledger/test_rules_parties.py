@@ -131,7 +131,7 @@ def test_who_accredits_whom_is_said():
         Reason.NOT_ACCREDITOR,
         (
             f"accreditor of {MERCHANT_MEMBER}: given platform {PLATFORM}, "
-            "expected its company, if a courier or a merchant, or a regulator"
+            "expected its company, unless that is a platform, or a regulator, unless the company is one"
         ),
     )
 

@@ -96,7 +96,7 @@ def test_a_pack_of_medicine_is_its_own_product():
 def test_a_sale_names_its_buyers_key():
     city, log = founded()
     sale = city.sale(quantity=3)
-    _, recorded = log.accept(city.listing(), sale)
+    listed, recorded = log.accept(city.listing(), sale)
     key = city.key("buyer").public_key
     assert log.state.get(PurchaseKey, key.key_id) == PurchaseKey(
         key.key_id, key.spki, event_id(sale), recorded.index
@@ -106,6 +106,7 @@ def test_a_sale_names_its_buyers_key():
         index=recorded.index,
         chain=TEA,
         merchant=MERCHANT,
+        listing_index=listed.index,
         buyer_key_id=key.key_id,
         quantity=3,
         occurred_us=pb.Event.FromString(sale.payload).occurred_at.unix_us,
@@ -113,6 +114,27 @@ def test_a_sale_names_its_buyers_key():
         buyer_review=b"",
         merchant_review=b"",
     )
+
+
+def test_a_sale_rests_on_the_newest_listing_of_the_very_lot_else_of_the_product():
+    city, log = founded()
+    sales = [city.sale("first", LOT), city.sale("second", LOT), city.sale("third", LOT), city.sale("fourth")]
+    listings = [city.listing(), city.listing(title="new"), city.listing(LOT), city.listing(title="newest")]
+    foreign = city.listing(LOT, by=OTHER_MERCHANT)
+    told = [
+        listings[0],
+        foreign,
+        sales[0],
+        listings[1],
+        sales[1],
+        listings[2],
+        listings[3],
+        sales[2],
+        sales[3],
+    ]
+    places = [recorded.index for recorded in log.accept(*told)]
+    rests_on = [log.state.get(Sold, event_id(sale)).listing_index for sale in sales]
+    assert rests_on == [places[0], places[3], places[5], places[6]]
 
 
 def test_a_purchase_key_is_for_one_sale():

@@ -1,19 +1,21 @@
 """The one writer: durable batches, compare-and-swap, and what happens when a commit's outcome is unknown."""
 
+import asyncio
 import sqlite3
 from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select
-from world import COURIER, MERCHANT, ORIGIN, REGULATOR, START_US, TEA, event_id, signing_key
+from world import COURIER, CUP, MERCHANT, ORIGIN, REGULATOR, START_US, TEA, event_id, signing_key
 
 from ledger.checkpoint import open_checkpoint
 from ledger.envelope import Envelope
-from ledger.errors import BadInput, Conflict, Reason, ServiceFault
+from ledger.errors import BadInput, BrokenProof, Conflict, Reason, ServiceFault
 from ledger.merkle import inclusion_proof, verify_inclusion
 from ledger.note import NoteSigner
 from ledger.sequence import Resent, Sequenced, Submission
 from ledger.state import Party, PartyKey
+from server.sequencer import Sequencer
 from server.store import queries
 from server.store.commit import LogMovedError
 from server.store.records import load
@@ -252,3 +254,81 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     path.write_text("not a database, only a text that is long enough to be read as one" * 20)
     with pytest.raises(BadInput, match="expected version 1"):
         Store.open(str(path))
+
+
+class TestSecondWriterAnswers:
+    """Two services on one database: what records nothing must still be answered from where the log is."""
+
+    def test_what_the_other_one_recorded_is_found_as_sent_again(self, store, writer, signer, city):
+        found(writer, city)
+        other = Writer(store, signer)
+        other.load()
+        listing = city.listing()
+        first = submit(other, listing)
+        again = submit(writer, listing)
+        [verdict] = again.batch.verdicts
+        assert isinstance(verdict, Resent)
+        assert again.head == first.head
+        assert 6 in again.resent
+
+    def test_a_refusal_is_answered_with_the_newest_head(self, store, writer, signer, city):
+        found(writer, city)
+        other = Writer(store, signer)
+        other.load()
+        newest = submit(other, city.listing()).head
+        refused = submit(writer, city.listing(by=COURIER))
+        assert refused.batch.verdicts[0].reason is Reason.WRONG_ROLE
+        assert refused.head == newest
+
+
+class TestTime:
+    def test_a_head_whose_time_is_not_its_last_entrys_is_not_taken_up(self, store, writer, signer, city):
+        found(writer, city)
+        with store.transaction() as connection:
+            connection.exec_driver_sql("UPDATE log_head SET recorded_at_us = recorded_at_us + 1")
+        with pytest.raises(ServiceFault, match="time of the head"):
+            Writer(store, signer).load()
+
+    def test_far_behind_the_log_nothing_is_recorded(self, writer, city):
+        found(writer, city)
+        with pytest.raises(ServiceFault, match="the service's clock"):
+            submit(writer, city.listing(), now=NOW - 3 * 3_600_000_000)
+
+
+def test_a_database_of_somebody_else_is_left_alone(tmp_path):
+    path = tmp_path / "theirs.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE customers (name TEXT)")
+    connection.close()
+    with pytest.raises(BadInput, match="given a table customers, expected a new file"):
+        Store.create(str(path))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_damaged_entry_hurts_only_who_touches_it(store, writer, signer, city):
+    found(writer, city)
+    listing = city.listing()
+    submit(writer, listing, city.listing(CUP))
+    with store.transaction() as connection:
+        connection.exec_driver_sql("UPDATE entries SET data = x'ff' WHERE idx = 6")
+    correction = city.say(
+        MERCHANT, TEA, pb.Correction(event=event_id(listing), reason=pb.CORRECTION_REASON_OTHER)
+    )
+
+    async def both():
+        sequencer = Sequencer(writer, clock=lambda: NOW)
+        waiting = [
+            asyncio.ensure_future(sequencer.append([Submission.read(one.raw)]))
+            for one in (correction, city.listing(CUP))
+        ]
+        await asyncio.sleep(0)
+        sequencer.start()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        await sequencer.stop()
+        return answers
+
+    damaged, sound = asyncio.run(both())
+    assert isinstance(damaged, BrokenProof)
+    assert isinstance(sound.verdicts[0], Sequenced)

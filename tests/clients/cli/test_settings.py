@@ -103,20 +103,21 @@ def test_a_file_that_was_named_must_be_there(suyuan, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("option", "environment", "file", "used"),
+    ("told", "used"),
     [
-        ("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:1"),
-        (None, "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:2"),
-        (None, None, "127.0.0.1:3", "127.0.0.1:3"),
-        (None, "", "127.0.0.1:3", "127.0.0.1:3"),
-        (None, None, None, "127.0.0.1:7443"),
+        ({"option": "127.0.0.1:1", "environment": "127.0.0.1:2", "file": "127.0.0.1:3"}, "127.0.0.1:1"),
+        ({"environment": "127.0.0.1:2", "file": "127.0.0.1:3"}, "127.0.0.1:2"),
+        ({"file": "127.0.0.1:3"}, "127.0.0.1:3"),
+        ({"environment": "", "file": "127.0.0.1:3"}, "127.0.0.1:3"),
+        ({}, "127.0.0.1:7443"),
     ],
 )
-def test_options_before_environment_before_file(suyuan, config, option, environment, file, used):
-    config(f'vkey = "{VKEY}"\ntimeout = 5\n' + (f'server = "{file}"\n' if file else ""))
-    arguments = ["--server", option] if option else []
-    told = {} if environment is None else {"SUYUAN_SERVER": environment}
-    done = suyuan("platform", "history", "6901234567892", *arguments, **told)
+def test_options_before_environment_before_file(suyuan, config, told, used):
+    server = f'server = "{told["file"]}"\n' if "file" in told else ""
+    config(f'vkey = "{VKEY}"\ntimeout = 5\n{server}')
+    option = ["--server", told["option"]] if "option" in told else []
+    environment = {"SUYUAN_SERVER": told["environment"]} if "environment" in told else {}
+    done = suyuan("platform", "history", "6901234567892", *option, **environment)
     assert done.status == 3
     assert done.err.startswith(f"Error: service at {used}: ")
 
