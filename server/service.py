@@ -43,6 +43,7 @@ class Service:
         self._sequencer = Sequencer(self._writer, limits=settings.limits)
         self._verifying = ThreadPoolExecutor(settings.verify_threads, thread_name_prefix="verify")
         self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
+        self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
         self._health = health.aio.HealthServicer()
         self._server = self._build(store)
         self.address = ""
@@ -83,6 +84,7 @@ class Service:
         await self._sequencer.stop()
         self._verifying.shutdown()
         self._reading.shutdown()
+        self._receipts.shutdown()
         head = self._writer.head
         log.info("stopped", size=head.size if head else 0)
 
@@ -103,7 +105,7 @@ class Service:
             ],
         )
         proofs = Proofs(store)
-        answers = Answers(store, proofs, self._reading)
+        answers = Answers(store, proofs, self._reading, self._receipts)
         admission = Admission(PublicKeys(store), self._verifying, self._settings.limits)
         ledger = LedgerService(admission, self._sequencer, answers, proofs)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from clients.cli.output import Progress, shown
-from clients.cli.session import Session, read_input
+from clients.cli.session import Local, Session, read_input
 from clients.cli.status import Status, status_of
 from clients.trust import MemoryTrust
 from ledger.audit import Auditor, AuditReport
@@ -125,7 +125,7 @@ class _Audit:
             raise error
 
 
-def _tell(session: Session, report: AuditReport, known: list[Checkpoint]) -> None:
+def _tell(session: Local, report: AuditReport, known: list[Checkpoint]) -> None:
     findings = [
         {"index": finding.index, "reason": str(finding.reason), "message": finding.message}
         for finding in report.findings

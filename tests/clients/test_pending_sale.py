@@ -97,6 +97,14 @@ def test_another_token_in_the_way(sale, key):
     assert Path("a.token").read_text() == "precious"
 
 
+def test_a_token_that_cannot_be_written(sale, key):
+    pending = PendingSale.begin(sale, key, Path("a.token"))
+    Path("a.token").mkdir()
+    with pytest.raises(BadInput, match=r"file a\.token: given "):
+        pending.finish()
+    assert names() == ["a.token", "a.token.pending"]
+
+
 def damage(**changed):
     record = json.loads(Path("a.token.pending").read_text()) | changed
     Path("a.token.pending").write_text(json.dumps({name: value for name, value in record.items() if value}))

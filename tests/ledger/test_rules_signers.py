@@ -312,8 +312,10 @@ def test_ten_minutes_ahead_are_flagged_and_a_microsecond_more_is_refused():
     log.set_clock(now - 1)
     assert told(log.refusal(envelope)) == (
         Reason.OCCURRED_IN_FUTURE,
-        f"occurred_at: given {then.isoformat()}, "
-        f"expected at most ten minutes after {moment(now - 1).isoformat()}, when it would be recorded",
+        (
+            f"occurred_at: given {then.isoformat()}, "
+            f"expected at most ten minutes after {moment(now - 1).isoformat()}, when it would be recorded"
+        ),
     )
     log.set_clock(now)
     (recorded,) = log.accept(envelope)

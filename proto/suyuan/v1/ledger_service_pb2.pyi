@@ -240,7 +240,7 @@ class GetHistoryRequest(_message.Message):
     start_seq: _builtins.int
     """First chain_seq to return."""
     page_size: _builtins.int
-    """At most this many entries; 0 means 100, the most is 1,000."""
+    """At most this many entries; 0 means 100, the most is 1,000. A page also ends before it passes 2 MiB."""
     known_size: _builtins.int
     with_registrations: _builtins.bool
     """Also return the entries that introduced the signers' keys."""
@@ -341,7 +341,7 @@ class GetTraceResponse(_message.Message):
     REGISTRATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvenEntry]:
-        """All entries of the story in the order of the log; at most 10,000."""
+        """All entries of the story in the order of the log; at most 10,000, and with the registrations 16 MiB."""
 
     @_builtins.property
     def checkpoint(self) -> Global___ProvenCheckpoint: ...

@@ -82,6 +82,11 @@ class CommandLine:
         assert "Traceback" not in captured.err
         return Done(int(status), captured.out, captured.err)
 
+    def read(self) -> Done:
+        """What was printed since the last command, by other means."""
+        captured = self._capsys.readouterr()
+        return Done(0, captured.out, captured.err)
+
     def json(self, *arguments, **more) -> Done:
         """Run in this process; results are read as JSON."""
         return self(*arguments, "--format", "json", **more)

@@ -93,6 +93,13 @@ def test_a_picture_without_a_token(online, goods):
     assert done.err.endswith("[BAD_KEY]\n")
 
 
+def test_a_file_that_is_neither_token_nor_picture(online):
+    Path("notes.txt").write_text("buy tea")
+    done = online("consumer", "receive", "--token", "notes.txt")
+    assert done.status == 2
+    assert "Error: purchase token: given 7 characters that begin otherwise" in done.err
+
+
 def test_a_damaged_token_is_not_repeated(online, bought):
     secret = bought[0].read_text().strip()
     damaged = f"{secret[:60]}{'A' if secret[60] != 'A' else 'B'}{secret[61:]}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from rich.cells import cell_len
 from world import COURIER, MERCHANT, REGULATOR
@@ -141,6 +143,13 @@ def test_a_picture_of_a_barcode(online, sell, goods):
     assert f"tea.png: zxing-cpp and zbar read EAN_13 {goods}: 01/0{goods}\n" in done.err.replace(
         "cpp read", "cpp and zbar read"
     )
+
+
+def test_a_picture_of_any_name(online, sell, goods):
+    sell()
+    write_label("tea.png", goods)
+    Path("tea.png").rename("tea")
+    assert online.json("platform", "history", "tea").record["subject"] == f"01/0{goods}"
 
 
 def test_the_history_of_a_party(online):

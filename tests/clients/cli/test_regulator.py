@@ -14,7 +14,11 @@ from world import CARRIER_MEMBER, MERCHANT, ORIGIN, PLATFORM, REGULATOR, TEA, si
 
 from clients.cli import auditing, recording
 from clients.cli.keygen import _pem
+from clients.cli.output import Format, Output
+from clients.cli.session import Local
+from clients.cli.settings import Settings
 from clients.keyfile import generate, write_key
+from ledger.audit import AuditReport, Finding
 from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
 from ledger.errors import Conflict, Reason, ServiceFault
@@ -666,3 +670,20 @@ def test_a_damaged_store_is_not_asked_again(speaking_liar, keys):
     )
     assert done.status == 5
     assert len(speaking_liar.calls("AppendEvents")) == 1
+
+
+def test_what_this_version_cannot_judge(suyuan):
+    report = AuditReport(ORIGIN, size=9, root=bytes(32), unknown_kinds=2, unjudged=3, more_findings=5)
+    report.findings = [Finding(4, Reason.BAD_ENTRY, "x\x1b")]
+    session = Local(Settings(), Output(Format.TEXT))
+    auditing._tell(session, report, [])
+    out = suyuan.read().out
+    assert out.splitlines() == [
+        r"entry 4: x\x1b [BAD_ENTRY]",
+        "and 5 more findings",
+        f"TAMPERED  {ORIGIN}: 6 findings",
+        "  9 entries, 0 chains, 0 parties, 0 signatures checked",
+        f"  root {'00' * 32}",
+        "  2 entries are of kinds unknown to this version: their rules were not checked",
+        "  3 entries are under rules unknown to this version: their rules were not checked",
+    ]
