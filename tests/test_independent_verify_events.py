@@ -37,15 +37,17 @@ unhurried = settings(deadline=None)
 
 def well_formed() -> list[pb.Event]:
     """An event of each kind that says all it can, and one that says as little as it can."""
-    place, evidence = (
-        pb.Place(region="350102", gln="6901234567892"),
-        [pb.Evidence(sha256=NOWHERE, media_type="a/b")],
-    )
-    full = {"place": place, "evidence": evidence * 2, "seen_head": NOWHERE}
-    return [
-        *(event_of(example(kind), **full) for kind in Kind),
-        event_of(pb.Receipt(sale=NOWHERE, condition=1)),
-    ]
+    place, evidence = pb.Place(region="350102", gln="6901234567892"), [evidence_of()] * 2
+    everything = [event_of(example(kind), place=place, evidence=evidence, seen_head=NOWHERE) for kind in Kind]
+    return [*everything, event_of(pb.Receipt(sale=NOWHERE, condition=1))]
+
+
+def evidence_of(media_type: str = "a/b", uri: str = "") -> pb.Evidence:
+    return pb.Evidence(sha256=NOWHERE, media_type=media_type, uri=uri)
+
+
+def recall(chain: str = TEA, **common) -> bytes:
+    return event_of(example(Kind.RECALL), chain, **common).SerializeToString()
 
 
 def both_read(raw: bytes) -> str:
@@ -86,40 +88,19 @@ KEYS = [
     P256[:27] + (2**256 - 2**224 + 2**192 + 2**96 - 1).to_bytes(32, "big") + P256[59:],
 ]
 BYTES = [b"", *(bytes(size) for size in (1, 15, 16, 17, 31, 32, 33)), *KEYS]
+WORDS = """
+    350102 050102 35010 3501020 ６50102 CN cn CNN 6901234567892 6901234567893 690123456789 ٦901234567892
+    2028-02-29 2027-02-29 0001-01-01 0000-01-01 9999-12-31 10000-01-01 20280229 2028-W01-1 2028-2-29 ２028-02-29
+    a/b A/b a/B a/b;c=d a/b/c +/b a/+ x:y X:y 1:y x-1.+:y x:%zz x:<y> x:é x:" x:| x:[]@!$&'()*+,;=#?~ a+b
+    ledger 00/006901234567892125 drug/81234567890123456789
+"""
 TEXTS = [
-    *(
-        character * count
-        for character in "a茶"
-        for count in (0, 1, 21, 22, 64, 65, 66, 67, 127, 128, 129, 200, 201)
-    ),
+    *(letter * count for letter in "a茶" for count in (0, 1, 21, 22, 64, 65, 66, 67, 128, 129, 200, 201)),
     *("x:" + "y" * count for count in (0, 1, 1022, 1023)),
     *("a/" + "b" * count for count in (0, 1, 125, 126)),
-    *(
-        " |a b| a|a |\u3000a|a\u3000|a\u3000b|a+b|350102|050102|35010|3501020|CN|cn|2028-02-29|2027-02-29|0001-01-01".split(
-            "|"
-        )
-    ),
-    *(
-        "0000-01-01|9999-12-31|10000-01-01|20280229|2028-W01-1|2028-2-29|2028-02-29T|２028-02-29|2028-02-29\n".split(
-            "|"
-        )
-    ),
-    *(
-        "6901234567892|6901234567893|690123456789|٦901234567892|A/b|a/B|a/b;c=d|a/b/c|+/b|a/+|a/b\n".split(
-            "|"
-        )
-    ),
-    *("X:y|1:y|x-1.+:y|x:%zz|x:<y>|x:y\n|x:é|x:\"|x:[]@!$&'()*+,;=#?~|xy".split("|")),
-    *(
-        "ledger",
-        TEA,
-        CUP,
-        PARCEL,
-        "00/006901234567892125",
-        REGULATOR,
-        CARRIER_MEMBER,
-        "drug/81234567890123456789",
-    ),
+    *(" ", "a b", " a", "a ", "\u3000a", "a\u3000", "a\u3000b", "a/b\n", "x:y\n", "2028-02-29\n", "CN\n"),
+    *WORDS.split(),
+    *(TEA, CUP, PARCEL, REGULATOR, CARRIER_MEMBER),
 ]
 
 
@@ -164,10 +145,7 @@ def test_combinations():
             body = pb.ComplaintResolution(complaint=NOWHERE, outcome=outcome, remedy=remedy)
             both_read(event_of(body).SerializeToString())
     for count in (0, 31, 32, 33):
-        evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b")] * count
-        assert bool(both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())) == (
-            count < 33
-        )
+        assert bool(both_read(recall(evidence=[evidence_of()] * count))) == (count < 33)
 
 
 def around(*characters: str) -> list[str]:
@@ -189,11 +167,10 @@ def test_every_edge_of_what_texts_may_hold(character):
         read_texts(text)
 
 
-@given(
-    st.text(
-        st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from([*EDGES, *"+/: "])), max_size=70
-    )
-)
+ANY_CHARACTER = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from([*EDGES, *"+/: "]))
+
+
+@given(st.text(ANY_CHARACTER, max_size=70))
 @such_as("a" * 201)
 @unhurried
 def test_texts(text):
@@ -201,20 +178,19 @@ def test_texts(text):
 
 
 def read_texts(text: str) -> None:
-    """Read events that hold the text as title, name, licence number, origin, and in every other field of text."""
-    genesis = example(Kind.GENESIS)
-    genesis.origin = text
-    regulator = example(Kind.GENESIS)
-    regulator.regulator_name = text
-    registration = example(Kind.PARTY_REGISTRATION)
-    registration.licence_number = text
-    named = example(Kind.PARTY_REGISTRATION)
-    named.name = text
-    listing = pb.Listing(title=text, category=1)
-    for body in (genesis, regulator, registration, named, listing):
+    """Read events that hold the text as origin, name, licence number, title, media type and in a URI."""
+    for kind, name in (
+        (Kind.GENESIS, "origin"),
+        (Kind.GENESIS, "regulator_name"),
+        (Kind.PARTY_REGISTRATION, "name"),
+        (Kind.PARTY_REGISTRATION, "licence_number"),
+        (Kind.LISTING, "title"),
+    ):
+        body = example(kind)
+        setattr(body, name, text)
         both_read(event_of(body).SerializeToString())
-    evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b", uri=f"x:{text}")]
-    both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
+    both_read(recall(evidence=[evidence_of(text)]))
+    both_read(recall(evidence=[evidence_of(uri=f"x:{text}")]))
 
 
 @given(st.from_regex(r"[a-zA-Z0-9!#$&^_.+/;= -]{0,6}/[a-z0-9!#$&^_.+/;= -]{0,6}"))
@@ -223,8 +199,7 @@ def read_texts(text: str) -> None:
 @such_as("a/" + "b" * 126)
 @unhurried
 def test_media_types(media_type):
-    evidence = [pb.Evidence(sha256=NOWHERE, media_type=media_type)]
-    both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
+    both_read(recall(evidence=[evidence_of(media_type)]))
 
 
 @given(st.from_regex(r"[a-zA-Z0-9+.-]{0,3}:[!-~]{0,8}"))
@@ -233,15 +208,13 @@ def test_media_types(media_type):
 @such_as("a:" + "b" * 1023)
 @unhurried
 def test_uris(uri):
-    evidence = [pb.Evidence(sha256=NOWHERE, media_type="a/b", uri=uri)]
-    both_read(event_of(example(Kind.RECALL), evidence=evidence).SerializeToString())
+    both_read(recall(evidence=[evidence_of(uri=uri)]))
 
 
-@given(
-    st.one_of(
-        st.dates().map(str), st.from_regex(r"[0-9]{3,5}-?[0-9W]{1,3}-?[0-3][0-9]?", fullmatch=True), st.text()
-    )
-)
+DATE_LIKE = st.from_regex(r"[0-9]{3,5}-?[0-9W]{1,3}-?[0-3][0-9]?", fullmatch=True)
+
+
+@given(st.one_of(st.dates().map(str), DATE_LIKE, st.text()))
 @unhurried
 def test_dates(date):
     body = example(Kind.PARTY_STATUS_CHANGE)
@@ -270,13 +243,13 @@ CHAIN_KEYS = st.one_of(
 @such_as("party/91AA0102MA2XW1QL3Y", None)
 @unhurried
 def test_chain_keys(key, data):
-    both_read(event_of(example(Kind.RECALL), key).SerializeToString())
+    both_read(recall(key))
     if data is None:
         return
     # One character more, less or other.
     place = data.draw(st.integers(0, len(key) - 1))
     instead = data.draw(st.text(string.printable + "٣ａ", max_size=2))
-    both_read(event_of(example(Kind.RECALL), key[:place] + instead + key[place + 1 :]).SerializeToString())
+    both_read(recall(key[:place] + instead + key[place + 1 :]))
 
 
 def test_other_encodings_of_an_event_are_refused():
@@ -344,7 +317,7 @@ def test_fields_that_should_not_be_there(message, data):
     extra = data.draw(FIELDS)
     place = data.draw(st.integers(0, len(encoded)))
     if place < len(encoded) and data.draw(st.booleans()):
-        # In the message that stands there, or in the middle of what is none.
+        # At the end of the message that stands there, or of what is none.
         number, value = fields(message.SerializeToString())[place]
         inner = wire(number, value + extra if isinstance(value, bytes) else value)
         both_read(b"".join([*encoded[:place], inner, *encoded[place + 1 :]]))

@@ -75,28 +75,31 @@ class Teller:
     log: Log
     city: City
 
-    def pick(self, likely, other=()):
-        """One of the likely choices, or one time in five any other."""
+    def pick(self, likely, other=(), odds: int = 4):
+        """One of the likely choices, or, against these odds to one, any other."""
         likely, other = list(likely), list(other)
-        return self.draw(st.sampled_from([*likely * (4 * max(1, len(other))), *other * max(1, len(likely))]))
+        weights = odds * max(1, len(other)), max(1, len(likely))
+        return self.draw(st.sampled_from([*likely * weights[0], *other * weights[1]]))
 
     def ref(self, *kinds: Kind) -> tuple[bytes, str]:
         """An event of these kinds and its chain, as a rule."""
         recorded = [entry.recorded for entry in self.log.entries]
         events = [(r.event_id, r.chain) for r in recorded]
         likely = [event for event, r in zip(events, recorded, strict=True) if r.kind in kinds]
-        return self.pick(likely, [*events[-2:], (NOWHERE, TEA)])
+        return self.pick(likely, [*events[-2:], (NOWHERE, TEA)], odds=10)
 
     def signer(self, *likely: str) -> str:
-        return self.pick(likely, [*PARTIES, *MEMBERS, *BUYERS])
+        return self.pick(likely, [*PARTIES, *MEMBERS, *BUYERS], odds=6)
 
     def event(self) -> Envelope:
-        kind = self.pick(list(Kind)[2:], list(Kind)[:2])
+        kind = self.pick(list(Kind)[2:], list(Kind)[:2], odds=30)
         who, chain, body = getattr(self, kind)()
-        chain = self.pick([chain] * 2, CHAINS)
-        ago = self.pick([1, MINUTE], [60 * MINUTE, 60 * MINUTE + 1, 0, -10 * MINUTE, -10 * MINUTE - 1])
+        chain = self.pick([chain], CHAINS, odds=15)
+        ago = self.pick(
+            [1, MINUTE], [60 * MINUTE, 60 * MINUTE + 1, 0, -10 * MINUTE, -10 * MINUTE - 1], odds=8
+        )
         at = moment(self.log.clock_us + 1_000_000 - ago).astimezone(CHINA)
-        return self.city.say(who, ChainKey(chain), body, at=at, region=self.pick(["350102"], [""]))
+        return self.city.say(who, ChainKey(chain), body, at=at, region=self.pick(["350102"], [""], odds=8))
 
     def genesis(self):
         return REGULATOR, LEDGER, Event.parse(City().genesis().payload).body
@@ -105,13 +108,14 @@ class Teller:
         return self.signer(REGULATOR), LEDGER, pb.RulesAdoption(rules_version=self.pick([2], [1, 3]))
 
     def party_registration(self):
-        who = self.pick([DISTRICT, *MEMBERS], PARTIES)
+        member = f"{self.pick(PARTIES)}/m-{self.city.said}"
+        who = ChainKey(self.pick([member], [*PARTIES, *MEMBERS]))
         key = self.city.key(self.pick([who], BUYERS)).public_key.spki
-        name = self.pick([["名", ""], ["", "名"]]["/" in who[6:]])
-        role = self.pick([ROLE[who.company]], [1, 2, 3, 4])
+        name = self.pick(["" if who != who.company else "名"], ["", "名"])
+        role = self.pick([ROLE[who.company]], [1, 2, 3, 4], odds=10)
         until = self.pick([""], ["2026-05-03", "2026-05-04", "2026-05-05"])
         body = pb.PartyRegistration(role=role, name=name, public_key=key, licence_until=until)
-        return self.signer(REGULATOR, DISTRICT, PLATFORM, who.company), who, body
+        return self.signer(REGULATOR, who.company), who, body
 
     def key_addition(self):
         whose = self.pick([*PARTIES, *MEMBERS])
@@ -197,8 +201,10 @@ class Teller:
         )
 
     def correction(self):
-        event, chain = self.ref(*Kind)
-        return self.signer(MERCHANT, PLATFORM, *BUYERS), chain, pb.Correction(event=event, reason=1)
+        event, chain = self.ref(*list(Kind)[2:])
+        signers = {entry.recorded.event_id: entry.recorded.signer for entry in self.log.entries}
+        who = self.signer(signers.get(event) or self.pick(BUYERS), PLATFORM, REGULATOR)
+        return who, chain, pb.Correction(event=event, reason=1)
 
 
 @given(st.data())
@@ -207,7 +213,7 @@ def test_what_anyone_may_say(data):
     teller = Teller(data.draw, founded().fork(), City(said=1_000, keys=keys()))
     log = teller.log
     for _ in range(data.draw(st.integers(1, 12))):
-        envelope = teller.pick([teller.event()], [Envelope.parse(log.entries[-1].entry.envelope)])
+        envelope = teller.pick([teller.event()], [Envelope.parse(log.entries[-1].entry.envelope)], odds=20)
         size = log.head.size
         log.clock_us += teller.pick([0], [1, MINUTE, 24 * 60 * MINUTE])
         verdict = log.only(envelope)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from clients.cli.inputs import read_input
 from clients.cli.output import Progress, shown
-from clients.cli.session import Local, Session, read_input
+from clients.cli.session import Local, Session
 from clients.cli.status import Status, status_of
 from clients.trust import MemoryTrust
 from ledger.audit import Auditor, AuditReport

@@ -8,9 +8,11 @@ import typer
 
 from clients.cli.commands import command, group
 from clients.cli.forms import number
+from clients.cli.given import buying
+from clients.cli.inputs import commitment_to
 from clients.cli.options import ConditionOption, TextFileOption, TextOption, word_option
 from clients.cli.recording import Draft, record
-from clients.cli.session import Buying, buying, commitment_to
+from clients.cli.session import Buying
 from clients.cli.words import Condition, Grievance, Remedy
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason

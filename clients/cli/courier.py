@@ -9,10 +9,11 @@ import typer
 from clients.cli.codes import is_parcel, parse_hash, read_subjects
 from clients.cli.commands import command, group
 from clients.cli.forms import number
+from clients.cli.given import signing
 from clients.cli.options import CarrierOption, ConditionOption, OptionalParcelsArgument, WeightOption
 from clients.cli.parties import MemberArgument, OwnPartyOption, PublicKeyOption, register_member
 from clients.cli.recording import Draft, record
-from clients.cli.session import Signing, signing
+from clients.cli.session import Signing
 from clients.cli.words import Condition, Role, Stage
 from ledger.chain_key import ChainKey
 from ledger.errors import Conflict, Reason

@@ -11,8 +11,10 @@ import typer
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from clients.cli.commands import command
+from clients.cli.given import local
+from clients.cli.inputs import ask_passphrase, first_line
 from clients.cli.options import word_option
-from clients.cli.session import Local, ask_passphrase, first_line, local
+from clients.cli.session import Local
 from clients.cli.settings import default_key_path
 from clients.cli.words import KeyKind
 from clients.keyfile import generate, read_key, write_key

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from clients.cli.commands import command
+from clients.cli.given import local
 from clients.cli.options import word_option
-from clients.cli.session import Local, local
+from clients.cli.session import Local
 from clients.cli.words import LabelKind
 from clients.purchase_token import PREFIX
 from ledger.errors import BadInput, Reason

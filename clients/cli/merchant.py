@@ -11,6 +11,8 @@ from clients.cli import selling
 from clients.cli.codes import is_parcel, is_product, parse_hash, read_subject, read_subjects
 from clients.cli.commands import command, group
 from clients.cli.forms import number
+from clients.cli.given import signing
+from clients.cli.inputs import commitment_to
 from clients.cli.options import (
     BarcodeArgument,
     CarrierOption,
@@ -24,7 +26,7 @@ from clients.cli.options import (
 from clients.cli.parties import MemberArgument, OwnPartyOption, PublicKeyOption, register_member
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
-from clients.cli.session import Signing, commitment_to, signing
+from clients.cli.session import Signing
 from clients.cli.words import Category, Outcome, Remedy, Role, Stance
 from clients.events import Commitment
 from ledger.chain_key import ChainKey

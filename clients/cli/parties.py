@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from clients.cli.codes import parse_hash, parse_party
 from clients.cli.forms import number
+from clients.cli.inputs import read_input
 from clients.cli.recording import Draft, record
-from clients.cli.session import Session, Signing, read_input
+from clients.cli.session import Session, Signing
 from clients.cli.words import Role
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, NotAuthorized, Reason

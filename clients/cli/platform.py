@@ -8,6 +8,7 @@ import typer
 
 from clients.cli.codes import parse_hash, parse_party, read_subject
 from clients.cli.commands import command, group
+from clients.cli.given import reading, signing
 from clients.cli.history import fetch_chain, fetch_sale, show_history
 from clients.cli.options import CarrierOption
 from clients.cli.parties import (
@@ -18,7 +19,7 @@ from clients.cli.parties import (
     PublicKeyOption,
 )
 from clients.cli.parties import register as register_party
-from clients.cli.session import Session, Signing, reading, signing
+from clients.cli.session import Session, Signing
 from clients.cli.words import Role
 
 app = group("Register merchants; read a product's history.")

@@ -11,6 +11,8 @@ from clients.cli import auditing, verifying
 from clients.cli.codes import parse_hash, parse_party, read_subject
 from clients.cli.commands import command, group
 from clients.cli.forms import number, role_word, status_word
+from clients.cli.given import reading, signing, signing_offline
+from clients.cli.inputs import commitment_to
 from clients.cli.options import BarcodeArgument, CarrierOption, TextFileOption, TextOption, word_option
 from clients.cli.output import local_text, utc_text
 from clients.cli.parties import (
@@ -26,7 +28,7 @@ from clients.cli.parties import (
 from clients.cli.parties import register as register_party
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
-from clients.cli.session import Session, Signing, commitment_to, reading, signing, signing_offline
+from clients.cli.session import Session, Signing
 from clients.cli.status import Status
 from clients.cli.words import Revocation, Role, StatusReason
 from clients.new_file import write_new

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from clients.cli.commands import command
+from clients.cli.given import local
 from clients.cli.options import CarrierOption
 from clients.cli.output import print_error, redacted, shown
-from clients.cli.session import Local, local
+from clients.cli.session import Local
 from clients.cli.status import Status
 from ledger.errors import BadInput
 from scanner.decode import decode_image

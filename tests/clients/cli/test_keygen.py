@@ -86,14 +86,14 @@ def test_a_passphrase_from_a_file(suyuan):
 
 def test_a_passphrase_is_asked_for_twice(suyuan, monkeypatch):
     answers = iter(["tea", "tea"])
-    monkeypatch.setattr("clients.cli.session.getpass", lambda _: next(answers))
+    monkeypatch.setattr("clients.cli.inputs.getpass", lambda _: next(answers))
     assert suyuan("keygen", "--out", "key.pem", terminal=True).status == 0
     assert read_key("key.pem", lambda: b"tea")
 
 
 def test_two_different_passphrases(suyuan, monkeypatch):
     answers = iter(["tea", "tee"])
-    monkeypatch.setattr("clients.cli.session.getpass", lambda _: next(answers))
+    monkeypatch.setattr("clients.cli.inputs.getpass", lambda _: next(answers))
     done = suyuan("keygen", "--out", "key.pem", terminal=True)
     assert done.status == 2
     assert done.err == (
@@ -103,7 +103,7 @@ def test_two_different_passphrases(suyuan, monkeypatch):
 
 
 def test_an_empty_passphrase(suyuan, monkeypatch):
-    monkeypatch.setattr("clients.cli.session.getpass", lambda _: "")
+    monkeypatch.setattr("clients.cli.inputs.getpass", lambda _: "")
     done = suyuan("keygen", "--out", "key.pem", terminal=True)
     assert done.status == 2
     assert done.err == "Error: passphrase: given 0 bytes, expected 1 to 1023 bytes [BAD_KEY]\n"

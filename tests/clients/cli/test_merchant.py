@@ -555,7 +555,7 @@ def test_a_passphrase_from_the_environment(online, encrypted, goods):
 
 def test_a_passphrase_that_is_asked_for(online, encrypted, goods, monkeypatch):
     asked = []
-    monkeypatch.setattr("clients.cli.session.getpass", lambda prompt: asked.append(prompt) or "茶 secret")
+    monkeypatch.setattr("clients.cli.inputs.getpass", lambda prompt: asked.append(prompt) or "茶 secret")
     assert online(*listing(goods, encrypted), terminal=True).status == 0
     assert asked == [f"Passphrase of {encrypted}: "]
 
