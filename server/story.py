@@ -55,7 +55,7 @@ def of_chain(connection: Connection, chain: ChainKey, *, size: int, go_on: GoOn)
 
     Raises:
         BadInput: `INVALID_REQUEST` for another kind of chain, or if there are too many entries, or they are too long.
-        Conflict: `NOT_FOUND` if the chain has no entries.
+        Conflict: `NOT_FOUND` if the chain has no entries, and no sale was dispatched in the parcel.
     """
     if not (chain.is_parcel or chain.kind in (ChainKind.LOT, ChainKind.SERIAL, ChainKind.DRUG)):
         raise BadInput(
@@ -65,10 +65,11 @@ def of_chain(connection: Connection, chain: ChainKey, *, size: int, go_on: GoOn)
             expected="a parcel, lot, serial or drug unit; or name a sale",
         )
     story = _Story(connection, size, go_on)
-    if not story.add_chains([str(chain)]):
+    told = story.add_chains([str(chain)])
+    in_parcel = registry.dispatches_in_parcel(connection, str(chain), limit=_MOST) if chain.is_parcel else []
+    if not told and not in_parcel:
         raise Conflict(Reason.NOT_FOUND, "chain", given=str(chain), expected="a chain with entries")
     if chain.is_parcel:
-        in_parcel = registry.dispatches_in_parcel(connection, str(chain), limit=_MOST)
         sales = _bounded([dispatched.sale for dispatched in in_parcel])
         story.add_sales(sales)
         story.add_offers(load(connection, Sold, sales).values())

@@ -68,6 +68,10 @@ class Type:
     def __post_init__(self):
         self.wire = 2 if isinstance(self.base, dict) or self.base in {"text", "bytes"} else 0
 
+    @property
+    def default(self) -> Any:
+        return [] if isinstance(self.base, dict) else DEFAULTS[self.base]
+
 
 Message = dict[int, tuple[str, Type]]  # the names and types of the fields, by ascending number
 Values = dict[str, Any]  # by field name; of a submessage the list of those that are set
@@ -91,9 +95,7 @@ def read_varint(data: bytes, pos: int) -> tuple[int, int]:
         byte, pos = data[pos], pos + 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            need(
-                value < 2**64 and (byte or not shift), "a varint is too large, or longer than it needs to be"
-            )
+            need(value < 2**64 and (byte or not shift), "a varint is too large or longer than needed")
             return value, pos
     raise Refused("a varint is too long")
 
@@ -117,18 +119,13 @@ def read_fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
 
 def decode(data: bytes, schema: Message, unknown: list[int]) -> Values:
     """The values of the fields that are known, in their one encoding; the numbers of others go to `unknown`."""
-    values = {
-        name: DEFAULTS[kind.base] if isinstance(kind.base, str) else [] for name, kind in schema.values()
-    }
-    last = 0
+    values, last = {name: kind.default for name, kind in schema.values()}, 0
     for number, wire, raw in read_fields(data):
         name, kind = schema.get(number, ("", None))
         if kind is None or wire != kind.wire:
             unknown.append(number)
             continue
-        need(
-            last < number or (last == number and kind.repeated), f"{name} is not in its place, or there twice"
-        )
+        need(last + 1 - kind.repeated <= number, f"{name} is not in its place, or there twice")
         last = number
         if isinstance(kind.base, dict):
             values[name].append(decode(raw, kind.base, unknown))
@@ -210,6 +207,7 @@ def is_signed(spki: bytes, algorithm: int, signature: bytes, data: bytes) -> boo
 PLAIN = r"[A-Za-z0-9._-]"  # what stands for itself in a lot or serial
 ESCAPED = re.compile(r"""[!"%&'()*+,/:;<=>?]""")  # the rest of GS1 character set 82
 USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+COMPANY = rf"[{USCC}]{{2}}[0-9]{{6}}[{USCC}]{{10}}"
 
 
 def is_gs1(digits: str) -> bool:
@@ -235,11 +233,8 @@ def is_waybill(carrier: str, number: str) -> bool:
 
 
 def is_uscc(text: str) -> bool:
-    """Whether the third to the eighth character are digits, and the last checks the others."""
-    return (
-        text[2:8].isdecimal()
-        and USCC[-sum(USCC.index(c) * 3**i for i, c in enumerate(text[:17])) % 31] == text[17]
-    )
+    """Whether the last of the eighteen characters checks the others."""
+    return USCC[-sum(USCC.index(c) * 3**i for i, c in enumerate(text[:17])) % 31] == text[17]
 
 
 CHAINS: list[tuple[str, str, Callable[..., bool]]] = [
@@ -250,8 +245,8 @@ CHAINS: list[tuple[str, str, Callable[..., bool]]] = [
     ("logistic unit", r"00/([0-9]{18})", is_gs1),
     ("waybill", r"waybill/([a-z0-9][a-z0-9-]{0,15})/([A-Z0-9][A-Z0-9-]{2,30}[A-Z0-9])", is_waybill),
     ("medicine pack", r"drug/8[0-9]{19}", lambda: True),
-    ("party", rf"party/([{USCC}]{{18}})", is_uscc),
-    ("member", rf"party/([{USCC}]{{18}})/[A-Za-z0-9][A-Za-z0-9._-]{{0,31}}", is_uscc),
+    ("party", rf"party/({COMPANY})", is_uscc),
+    ("member", rf"party/({COMPANY})/[A-Za-z0-9][A-Za-z0-9._-]{{0,31}}", is_uscc),
 ]
 PRODUCT_CHAINS = {"product", "lot", "item", "medicine pack"}
 PARCEL_CHAINS = {"logistic unit", "waybill"}
@@ -269,7 +264,7 @@ def chain_kind(text: str) -> str:
 
 
 def company_of(party: str) -> str:
-    """`party/<USCC>` of a party or a member; empty for a buyer."""
+    """`party/<USCC>` of a party or a member."""
     return "/".join(party.split("/")[:2])
 
 

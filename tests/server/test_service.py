@@ -27,6 +27,7 @@ from world import (
     event_id,
 )
 
+from clients.sdk import LedgerClient
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import open_checkpoint
 from ledger.entry import Entry
@@ -499,3 +500,15 @@ def self_signed(folder):
     paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
     paths[1].write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return paths
+
+
+def test_a_parcel_that_nobody_has_scanned_has_the_story_of_its_sales(service):
+    city, parcel = service.city, ChainKey("waybill/zto/75312345678901")
+    sale = city.sale("unscanned")
+    results = service.append(city.listing(), sale, city.dispatch(sale, parcel)).results
+    expected = [result.receipt.index for result in results]
+    assert [
+        one.index for one in service.ledger.GetTrace(pb.GetTraceRequest(chain=str(parcel))).entries
+    ] == expected
+    with LedgerClient(service.target, service.vkey) as client:
+        assert [entry.index for entry in client.trace(chain=parcel).entries] == expected
