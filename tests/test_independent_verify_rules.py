@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 
+import pytest
 from agreement import NOWHERE, agree, first
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -226,3 +228,58 @@ def test_what_anyone_may_say(data):
         adopted = Event.parse(envelope.payload).kind is Kind.RULES_ADOPTION and found.verified
         assert adopted or first(found) == size
     assert agree(log.leaves).verified
+
+
+def at(us: int):
+    return moment(us).astimezone(CHINA)
+
+
+@pytest.mark.parametrize("after", [-1, 0])
+def test_a_licence_holds_to_the_end_of_its_last_day_in_china(after):
+    city, log = City(keys=keys()), founded().fork()
+    midnight = int(datetime(2026, 5, 6, tzinfo=CHINA).timestamp()) * 1_000_000
+    log.accept(
+        city.say(REGULATOR, MERCHANT, pb.PartyStatusChange(status=1, reason=3, licence_until="2026-05-05"))
+    )
+    log.set_clock(midnight + after)
+    log.accept(city.say(MERCHANT, TEA, pb.Listing(title="茶", category=1), at=at(midnight - 1)))
+    assert agree(log.leaves).entries[-1].flags == ["LICENCE_LAPSED"] * (after == 0)
+    member = city.register(ChainKey(f"{MERCHANT}/till-9"), 3, by=MERCHANT)
+    log.forge(member)
+    assert first(agree(log.leaves)) == (log.head.size - 1 if after == 0 else None)
+
+
+def test_flags_turn_at_the_microsecond():
+    city, log = City(keys=keys()), founded().fork()
+    now = log.clock_us + 1_000_000
+    for ago, flags in (
+        (60 * MINUTE + 1, ["LATE"]),
+        (60 * MINUTE, []),
+        (0, []),
+        (-1, ["CLOCK_AHEAD"]),
+        (-10 * MINUTE, ["CLOCK_AHEAD"]),
+    ):
+        log.set_clock(now)
+        log.accept(city.say(MERCHANT, CUP, pb.Listing(title="杯", category=1), at=at(now - ago)))
+        assert agree(log.leaves).entries[-1].flags == flags
+    for ago, flags in ((2, []), (5, ["OUT_OF_ORDER"]), (3, ["OUT_OF_ORDER"]), (2, []), (1, [])):
+        log.set_clock(now)
+        log.accept(city.scan(2, by=COURIER, at=at(now - ago)))
+        assert agree(log.leaves).entries[-1].flags == [*flags, "LICENCE_LAPSED"]
+
+
+def test_one_review_a_side_and_one_receipt_a_sale():
+    city, log = City(said=1_000, keys=keys()), founded().fork()
+    sale = next(
+        Envelope.parse(entry.entry.envelope) for entry in log.entries if entry.recorded.kind == Kind.SALE
+    )
+    log.accept(city.review(sale, MERCHANT_MEMBER))
+    for again in (
+        city.review(sale),
+        city.review(sale, MERCHANT),
+        city.receipt(sale),
+        city.review(sale, OTHER_MERCHANT),
+    ):
+        fork = log.fork()
+        fork.forge(again)
+        assert first(agree(fork.leaves)) == log.head.size

@@ -47,6 +47,7 @@ SIGNERS = {
     "nobody": "nobody",  # a key that nobody has registered
 }
 
+INSPECTOR = ChainKey(f"{DISTRICT}/7")  # member of the district's regulator
 WORDS = {
     "yes": None,
     "role": "WRONG_ROLE",
@@ -70,22 +71,27 @@ party_registration of a courier      | yes     yes      role     role     role  
 party_registration in the merchant   | yes     yes      accred   yes      role    accred  accred  role    role    role     key
 party_registration in the courier    | yes     yes      accred   accred   role    accred  yes     role    role    role     key
 party_registration in the platform   | yes     yes      accred   accred   role    accred  accred  role    role    role     key
+party_registration in the root       | yes     accred   accred   accred   role    accred  accred  role    role    role     key
+party_registration in the district   | accred  yes      accred   accred   role    accred  accred  role    role    role     key
 key_addition for root                | yes     accred   accred   accred   role    accred  accred  role    role    role     key
 key_addition for district            | yes     yes      accred   accred   role    accred  accred  role    role    role     key
 key_addition for platform            | yes     yes      yes      accred   role    accred  accred  role    role    role     key
 key_addition for merchant            | yes     yes      yes      yes      role    accred  accred  role    role    role     key
 key_addition for member              | yes     yes      accred   yes      yes     accred  accred  role    role    role     key
 key_addition for rider               | yes     yes      accred   accred   role    accred  yes     yes     role    role     key
+key_addition for inspector           | accred  yes      accred   accred   role    accred  accred  role    role    role     key
 key_revocation for root              | yes     accred   accred   accred   role    accred  accred  role    role    role     key
 key_revocation for district          | yes     yes      accred   accred   role    accred  accred  role    role    role     key
 key_revocation for merchant          | yes     yes      yes      yes      role    accred  accred  role    role    role     key
 key_revocation for member            | yes     yes      accred   yes      yes     accred  accred  role    role    role     key
 key_revocation for rider             | yes     yes      accred   accred   role    accred  yes     yes     role    role     key
+key_revocation for inspector         | accred  yes      accred   accred   role    accred  accred  role    role    role     key
 party_status_change of root          | accred  accred   accred   accred   role    accred  accred  role    role    role     key
 party_status_change of district      | yes     accred   accred   accred   role    accred  accred  role    role    role     key
 party_status_change of merchant      | yes     yes      yes      accred   role    accred  accred  role    role    role     key
 party_status_change of member        | yes     yes      accred   yes      role    accred  accred  role    role    role     key
 party_status_change of courier       | yes     yes      accred   accred   role    accred  accred  role    role    role     key
+party_status_change of inspector     | accred  yes      accred   accred   role    accred  accred  role    role    role     key
 listing                              | role    role     role     yes      yes     yes     role    role    role    role     key
 sale                                 | role    role     role     yes      yes     listing role    role    role    role     key
 shipment of a parcel                 | role    role     role     yes      yes     yes     yes     yes     role    role     key
@@ -126,6 +132,7 @@ def there():
     founding = city.founding()
     more = [
         city.register(DISTRICT, pb.PARTY_ROLE_REGULATOR, "鼓楼区市场监督管理局"),
+        city.register(INSPECTOR, pb.PARTY_ROLE_REGULATOR, by=DISTRICT),
         city.register(MERCHANT_MEMBER, pb.PARTY_ROLE_MERCHANT, by=MERCHANT),
     ]
     listing, members_listing = city.listing(), city.listing(by=MERCHANT_MEMBER)
@@ -174,8 +181,11 @@ PARTIES = {
     "member": MERCHANT_MEMBER,
     "courier": COURIER,
     "rider": CARRIER_MEMBER,
+    "inspector": INSPECTOR,
 }
 ROLES = {
+    "root": pb.PARTY_ROLE_REGULATOR,
+    "district": pb.PARTY_ROLE_REGULATOR,
     "regulator": pb.PARTY_ROLE_REGULATOR,
     "platform": pb.PARTY_ROLE_PLATFORM,
     "merchant": pb.PARTY_ROLE_MERCHANT,
@@ -285,7 +295,7 @@ SAID = {
 def test_the_table_is_complete():
     assert {row.split()[0] for row in ROWS} == set(Kind)
     assert {word for _, _, word in CELLS} == set(WORDS)
-    assert len(CELLS) == len(ROWS) * len(SIGNERS) == 473
+    assert len(CELLS) == len(ROWS) * len(SIGNERS) == 528
 
 
 @pytest.mark.parametrize(("row", "who", "word"), CELLS, ids=lambda part: part.replace(" ", "-"))
