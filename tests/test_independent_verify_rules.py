@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 from agreement import NOWHERE, agree, first
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from world import (
     CARRIER_MEMBER,
@@ -210,7 +210,8 @@ class Teller:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+# Without shrinking: each try costs the verification of whole logs.
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 def test_what_anyone_may_say(data):
     teller = Teller(data.draw, founded().fork(), City(said=1_000, keys=keys()))
     log = teller.log
@@ -283,3 +284,28 @@ def test_one_review_a_side_and_one_receipt_a_sale():
         fork = log.fork()
         fork.forge(again)
         assert first(agree(fork.leaves)) == log.head.size
+
+
+def test_what_is_seldom_said():
+    city, log = City(said=1_000, keys=keys()), founded().fork()
+    ids = {entry.recorded.kind: entry.recorded.event_id for entry in log.entries}
+    suspended = pb.PartyStatusChange(status=2, reason=2)
+    log.accept(city.say(REGULATOR, COURIER, suspended), city.sale("new", LOT))
+    for envelope, allowed in (
+        (city.register(REGULATOR_MEMBER, 1, by=REGULATOR), True),
+        (city.register(REGULATOR_MEMBER, 1, by=DISTRICT), False),
+        (city.register(ChainKey(f"{PLATFORM}/m"), 2, by=REGULATOR), True),
+        (city.register(ChainKey(f"{PLATFORM}/m"), 2, by=PLATFORM), False),
+        (city.scan(2, by=CARRIER_MEMBER), False),
+        (city.say(DISTRICT, REGULATOR, suspended), False),
+        (city.say(DISTRICT, PLATFORM, suspended), True),
+        (city.say(DISTRICT_MEMBER, PLATFORM, suspended), False),
+        (city.say("buyer", TEA, pb.Correction(event=ids[Kind.REVIEW], reason=1)), True),
+        (city.say("buyer", CUP, pb.Correction(event=ids[Kind.REVIEW], reason=1)), False),
+        (city.say("second buyer", TEA, pb.Correction(event=ids[Kind.REVIEW], reason=1)), False),
+        (city.say(MERCHANT, LOT, pb.Recall(reason=1)), True),
+        (city.say(MERCHANT, CUP, pb.Recall(reason=1)), False),
+    ):
+        fork = log.fork()
+        fork.forge(envelope)
+        assert first(agree(fork.leaves)) == (None if allowed else log.head.size)
