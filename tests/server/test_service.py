@@ -503,9 +503,10 @@ def self_signed(folder):
 
 
 def test_a_parcel_that_nobody_has_scanned_has_the_story_of_its_sales(service):
-    city, parcel = service.city, ChainKey("waybill/zto/75312345678901")
-    sale = city.sale("unscanned")
-    results = service.append(city.listing(), sale, city.dispatch(sale, parcel)).results
+    city, product = service.city, ChainKey.product("6920000000104")
+    parcel = ChainKey("waybill/zto/75312345670001")
+    sale = city.sale("unscanned", product)
+    results = service.append(city.listing(product), sale, city.dispatch(sale, parcel)).results
     expected = [result.receipt.index for result in results]
     assert [
         one.index for one in service.ledger.GetTrace(pb.GetTraceRequest(chain=str(parcel))).entries
