@@ -13,7 +13,7 @@ from ledger.envelope import Envelope
 from ledger.errors import BadInput, BrokenProof, LedgerError, Reason, ServiceFault
 from ledger.tiles import TileReader
 from server.store.records import bits_to_flags, chunks
-from server.store.tables import SHARD, entries, log_head, tiles
+from server.store.tables import SHARD, entries, log_head, published, tiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ def head(connection: Connection) -> StoredHead | None:
     columns = (log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint)
     row = connection.execute(select(*columns).where(log_head.c.shard == SHARD)).first()
     return None if row is None else StoredHead(*row)
+
+
+def published_checkpoint(connection: Connection) -> bytes | None:
+    """The newest checkpoint that a quorum of the log's witnesses has cosigned; None where there is none."""
+    return connection.execute(select(published.c.checkpoint).where(published.c.shard == SHARD)).scalar()
 
 
 def tile_reader(connection: Connection) -> TileReader:

@@ -43,7 +43,7 @@ from ledger.state import (
 SHARD = 0
 """The one shard of this version."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -61,6 +61,16 @@ log_head = Table(
     Column("root", LargeBinary(32), nullable=False),
     Column("recorded_at_us", BigInteger, nullable=False),
     # The signed note of exactly this size and root.
+    Column("checkpoint", LargeBinary, nullable=False),
+)
+
+published = Table(
+    "published",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    # The signed note of an earlier head, with the cosignatures of a quorum of the log's witnesses. There is a row only
+    # while the service has witnesses.
     Column("checkpoint", LargeBinary, nullable=False),
 )
 

@@ -102,6 +102,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Not the next version of the rules, or one that this service cannot judge by."""
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 54
     """There is nothing there: an entry, a chain, a party, a key."""
+    ERROR_REASON_STALE_SIZE: _ErrorReason.ValueType  # 55
+    """A witness was asked to go on from another size than that of the newest checkpoint which it has cosigned."""
     ERROR_REASON_BAD_NOTE: _ErrorReason.ValueType  # 60
     """A broken proof (DATA_LOSS): the service's own records do not hold together, or an answer did not verify."""
     ERROR_REASON_BAD_CHECKPOINT: _ErrorReason.ValueType  # 61
@@ -111,6 +113,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BROKEN_CHAIN: _ErrorReason.ValueType  # 65
     ERROR_REASON_FORK: _ErrorReason.ValueType  # 66
     ERROR_REASON_ROLLBACK: _ErrorReason.ValueType  # 67
+    ERROR_REASON_UNWITNESSED: _ErrorReason.ValueType  # 68
+    """A checkpoint without the cosignatures that the caller's policy asks for."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 80
     """The service (RESOURCE_EXHAUSTED, UNAVAILABLE): try again later.
 
@@ -124,6 +128,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The database holds something that the service did not write."""
     ERROR_REASON_UNREACHABLE: _ErrorReason.ValueType  # 84
     """The service does not answer, or not in time; said by the client, never by the service."""
+    ERROR_REASON_NO_QUORUM: _ErrorReason.ValueType  # 85
+    """The log has no checkpoint yet that a quorum of its witnesses has cosigned."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -207,6 +213,8 @@ ERROR_REASON_RULES_VERSION: ErrorReason.ValueType  # 53
 """Not the next version of the rules, or one that this service cannot judge by."""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 54
 """There is nothing there: an entry, a chain, a party, a key."""
+ERROR_REASON_STALE_SIZE: ErrorReason.ValueType  # 55
+"""A witness was asked to go on from another size than that of the newest checkpoint which it has cosigned."""
 ERROR_REASON_BAD_NOTE: ErrorReason.ValueType  # 60
 """A broken proof (DATA_LOSS): the service's own records do not hold together, or an answer did not verify."""
 ERROR_REASON_BAD_CHECKPOINT: ErrorReason.ValueType  # 61
@@ -216,6 +224,8 @@ ERROR_REASON_BAD_ENTRY: ErrorReason.ValueType  # 64
 ERROR_REASON_BROKEN_CHAIN: ErrorReason.ValueType  # 65
 ERROR_REASON_FORK: ErrorReason.ValueType  # 66
 ERROR_REASON_ROLLBACK: ErrorReason.ValueType  # 67
+ERROR_REASON_UNWITNESSED: ErrorReason.ValueType  # 68
+"""A checkpoint without the cosignatures that the caller's policy asks for."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 80
 """The service (RESOURCE_EXHAUSTED, UNAVAILABLE): try again later.
 
@@ -229,4 +239,6 @@ ERROR_REASON_STORE_DAMAGED: ErrorReason.ValueType  # 83
 """The database holds something that the service did not write."""
 ERROR_REASON_UNREACHABLE: ErrorReason.ValueType  # 84
 """The service does not answer, or not in time; said by the client, never by the service."""
+ERROR_REASON_NO_QUORUM: ErrorReason.ValueType  # 85
+"""The log has no checkpoint yet that a quorum of its witnesses has cosigned."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
