@@ -45,7 +45,8 @@ class Entry:
         except DecodeError:
             raise _bad("bytes that are no protobuf message", "a serialised suyuan.v1.Entry") from None
         entry = cls(message.chain_seq, message.previous, message.recorded_at_us, message.envelope)
-        if entry.encode() != raw:
+        message.DiscardUnknownFields()
+        if message.SerializeToString() != raw:
             raise _bad("another encoding of it, or unknown fields", "the canonical encoding")
         if not 1 <= entry.recorded_at_us <= LAST_US:
             raise _bad(f"recorded_at {entry.recorded_at_us} µs", f"1 to {LAST_US} µs")

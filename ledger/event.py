@@ -52,6 +52,7 @@ class Kind(StrEnum):
     CORRECTION = "correction"
 
 
+_KINDS = {str(kind): kind for kind in Kind}
 _KIND_OF_BODY = {
     getattr(event_pb2, field.message_type.name): Kind(field.name)
     for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["body"].fields
@@ -71,6 +72,8 @@ class Event:
     """What the event is about."""
     kind: Kind | None
     """What it says; None if this version does not know."""
+    occurred_us: int = field(compare=False, repr=False)
+    """When it happened, microseconds since 1970-01-01T00:00:00Z."""
     message: event_pb2.Event = field(compare=False, repr=False)
     """The parsed message."""
 
@@ -105,10 +108,10 @@ class Event:
         name = message.WhichOneof("body")
         if name is None and known:
             raise malformed("event", "no body", "one body")
-        kind = Kind(name) if name is not None and known else None
+        kind = _KINDS[name] if name is not None and known else None
         if kind is not None:
-            check_body(getattr(message, kind.value))
-        return cls(hashlib.sha256(raw).digest(), raw, chain, kind, message)
+            check_body(getattr(message, kind))
+        return cls(hashlib.sha256(raw).digest(), raw, chain, kind, message.occurred_at.unix_us, message)
 
     @classmethod
     def write(
@@ -161,13 +164,8 @@ class Event:
             raise BadInput(
                 Reason.UNKNOWN_KIND, "event", given="a kind unknown to this version", expected="a known kind"
             )
-        body: Body = getattr(self.message, self.kind.value)
+        body: Body = getattr(self.message, self.kind)
         return body
-
-    @property
-    def occurred_us(self) -> int:
-        """When it happened by the signer's clock: microseconds since 1970-01-01T00:00:00Z."""
-        return self.message.occurred_at.unix_us
 
     @property
     def occurred_at(self) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
@@ -68,4 +68,4 @@ class Judgement:
 
     def flagged(self, flags: tuple[int, ...]) -> Judgement:
         """The same with these flags."""
-        return replace(self, flags=flags) if flags else self
+        return Judgement(self.changes, self.sold, self.sale, flags) if flags else self

@@ -7,7 +7,8 @@ its company's role; to accredit others, only the company's own keys will do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
+from functools import lru_cache
 
 from ledger.chain_key import ChainKey
 from ledger.errors import Conflict, NotAuthorized, Reason
@@ -16,7 +17,10 @@ from ledger.keys import key_id_of
 from ledger.state import Party, PartyKey, PurchaseKey, Reader
 from suyuan.v1 import event_pb2 as pb
 
-_CHINA = timedelta(hours=8)
+_DAY_US = 24 * 60 * 60 * 1_000_000
+_CHINA_US = 8 * 60 * 60 * 1_000_000
+_EPOCH = date(1970, 1, 1)
+_KEPT = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,8 @@ def identify(event: Event, key_id: bytes, state: Reader) -> Signer:
     key = state.get(PartyKey, key_id)
     if key is not None:
         party = _party(key.party, state)
-        company = ChainKey.parse(key.party).company
-        holder = party if str(company) == key.party else _party(str(company), state)
+        company = _company(key.party)
+        holder = party if company == key.party else _party(company, state)
         return Signer(key_id, key.public_key, party, holder, key.revoked_at_us)
     purchase = state.get(PurchaseKey, key_id)
     if purchase is not None:
@@ -132,10 +136,19 @@ def role_name(role: int) -> str:
 
 def licence_lapsed(party: Party, at_us: int) -> bool:
     """Whether a party's licence had run out at this time; it holds to the end of its last day in China."""
-    if not party.licence_until:
-        return False
-    day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us) + _CHINA).date()
-    return day > date.fromisoformat(party.licence_until)
+    return bool(party.licence_until) and at_us >= _end_us(party.licence_until)
+
+
+@lru_cache(maxsize=_KEPT)
+def _end_us(last_day: str) -> int:
+    """When the day after this one begins in China, microseconds since 1970-01-01T00:00:00Z."""
+    days = date.fromisoformat(last_day).toordinal() + 1 - _EPOCH.toordinal()
+    return days * _DAY_US - _CHINA_US
+
+
+@lru_cache(maxsize=_KEPT)
+def _company(party: str) -> str:
+    return str(ChainKey.parse(party).company)
 
 
 def _party(name: str, state: Reader) -> Party:
