@@ -15,12 +15,14 @@ An answer that is overtaken by a newer one is honest: it may be used, and is not
 Where the policy asks for witnesses, a checkpoint that a quorum has cosigned is remembered apart. It may be older than
 the newest one that the log has signed, and has to agree with it: both are trees of one log.
 
-Two checkpoints that the log has signed and that cannot both be its own are evidence: they go along with the error.
+Two checkpoints that the log has signed and that contradict each other are evidence: they are kept beside what is
+remembered, and the error says where.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -28,6 +30,7 @@ from typing import TypeAlias
 from clients.trust import TrustStore
 from clients.verify import verify_growth
 from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.contradiction import REASONS, Contradiction
 from ledger.errors import BadInput, BrokenProof, Reason
 from ledger.policy import Policy
 from suyuan.v1 import ledger_service_pb2 as pb
@@ -37,9 +40,6 @@ ConsistencyProver: TypeAlias = Callable[[int, int], Sequence[bytes]]
 
 MAX_AGREED = 1_024
 """Checkpoints that are kept in memory as proven to agree with the remembered one."""
-
-
-_CONTRADICTIONS = frozenset({Reason.FORK, Reason.ROLLBACK, Reason.BAD_CONSISTENCY_PROOF})
 
 
 class Follower:
@@ -195,13 +195,15 @@ class Follower:
 
     @contextmanager
     def _keeping_evidence(self, store: TrustStore, note: bytes) -> Iterator[None]:
-        """Send along with an error the two checkpoints that contradict each other."""
+        """Keep the two checkpoints that contradict each other, if that is what an error is about."""
         try:
             yield
         except BrokenProof as error:
             before = store.newest(self.origin)
-            if before is not None and before != note and error.reason in _CONTRADICTIONS:
-                error.contradiction = (before, note)
+            if before is not None and before != note and error.reason in REASONS:
+                at_us = time.time_ns() // 1_000
+                found = Contradiction(self.origin, error.reason, str(error), at_us, (before, note))
+                error.evidence = self._trust.keep(found)
             raise
 
     def _require_agreement(self, one: Checkpoint, other: Checkpoint) -> None:
