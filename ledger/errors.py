@@ -115,6 +115,9 @@ class Conflict(LedgerError):
 class BrokenProof(LedgerError):
     """A proof does not hold: a bug or a lie, never a hiccup."""
 
+    evidence: str | None = None
+    """Where the evidence is kept, if two signed checkpoints contradict each other (`ledger.contradiction`)."""
+
 
 class ServiceFault(LedgerError):
     """The service cannot answer now."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli import auditing, verifying
+from clients.cli import auditing, comparing, verifying
 from clients.cli.codes import parse_hash, parse_party, read_subject
 from clients.cli.commands import command, group
 from clients.cli.forms import number, role_word, status_word
@@ -29,7 +29,6 @@ from clients.cli.parties import register as register_party
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
 from clients.cli.session import Session, Signing
-from clients.cli.status import Status
 from clients.cli.words import Revocation, Role, StatusReason
 from clients.new_file import write_new
 from ledger.chain_key import LEDGER, ChainKey
@@ -239,11 +238,11 @@ def verify(
     if (barcode is None) == (sale is None):
         raise typer.BadParameter("name BARCODE, or a sale by --sale")
     if sale is not None:
-        holds = verifying.verify_sale(session, parse_hash("sale", sale))
+        verdict = verifying.verify_sale(session, parse_hash("sale", sale))
     else:
         carrier = carrier or session.settings.text("carrier")
-        holds = verifying.verify_chain(session, read_subject(barcode or "", carrier=carrier).chain)
-    raise typer.Exit(Status.OK if holds else Status.NEGATIVE)
+        verdict = verifying.verify_chain(session, read_subject(barcode or "", carrier=carrier).chain)
+    raise typer.Exit(verdict)
 
 
 @command(app, given=reading)
@@ -263,13 +262,56 @@ def audit(
 
     Every leaf hash and the tree's root, every chain's links, every signature and every rule are computed anew, and
     the log must continue the checkpoint that you last verified. Exit status 0 if it is VERIFIED, 1 if it was TAMPERED
-    with, 3 if the service does not answer.
+    with (6 if it has forked, 7 if it was rolled back), 3 if the service does not answer.
 
     Example:
       suyuan regulator audit --format json
     """
-    holds = auditing.audit(session, known or [])
-    raise typer.Exit(Status.OK if holds else Status.NEGATIVE)
+    raise typer.Exit(auditing.audit(session, known or []))
+
+
+@command(app, given=reading)
+def checkpoint(
+    session: Session,
+    *,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the signed note into a new file.")
+    ] = None,
+) -> None:
+    """Verify the log's newest checkpoint and print it, to be compared with what others were shown.
+
+    With --policy it is the newest that a quorum of the witnesses has cosigned.
+
+    Example:
+      suyuan regulator checkpoint --out monday.checkpoint
+    """
+    comparing.show(session, out)
+
+
+@command(app, given=reading)
+def compare(
+    session: Session,
+    *,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Signed checkpoints, or evidence of a contradiction as it was kept."
+        ),
+    ],
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Ask nobody: then only checkpoints of one size can be told apart."),
+    ] = False,
+) -> None:
+    """Compare checkpoints that several people were shown: are they all of one log?
+
+    What you have seen yourself is compared too. Two signed checkpoints that do not go together prove misconduct to
+    anybody. Exit status 0 if all go together, 6 if the log has forked.
+
+    Example:
+      suyuan regulator compare alice.checkpoint bob.checkpoint
+    """
+    raise typer.Exit(comparing.compare(session, files, offline=offline))
 
 
 def _show_party(session: Signing, chain: ChainKey) -> None:
