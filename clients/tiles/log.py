@@ -7,7 +7,7 @@ and cut. Nothing of what is read here is believed: the hashes have to lead to a 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -119,7 +119,7 @@ class TiledLog:
 
         return TileNodes(read)
 
-    def sections(self, begin: int, end: int) -> Iterator[Section]:
+    def sections(self, begin: int, end: int) -> Generator[Section, None, None]:
         """The entries from `begin` up to `end`, which a checkpoint vouches for, bundle by bundle.
 
         Several are under way at any time. Close the iterator to let go of them.

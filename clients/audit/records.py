@@ -1,0 +1,259 @@
+"""The state of an audit on the auditor's own disk: records in SQLite, those in use in memory.
+
+What the rules know of the past (`ledger.state`) grows with the log; an auditor's memory must not. So records that were
+put wait in memory until they are saved, and beside them are kept those that were read or written last, in two
+generations: what is asked for again moves to the young one, and when that is full, the old one is forgotten. That a
+record is not there is remembered in the same way, since the rules often ask whether something is new.
+
+Nothing here commits: whoever calls `save` does, together with what else belongs to that moment.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice
+from operator import attrgetter
+from typing import Any, Final, get_args
+
+from ledger.event import Event
+from ledger.rules.reads import Wanted, first_reads, second_reads
+from ledger.state import Key, R, Record, Recorded, Reviewed, State
+
+NEAR: Final = 40_000
+"""Records of a generation; those that wait to be saved come on top."""
+
+_TOGETHER: Final = 500
+"""Keys that are looked up in one statement."""
+
+_UNKNOWN: Final[Any] = object()
+"""Nobody has looked yet whether there is such a record."""
+
+
+class StoredState(State):
+    """The state of an audit, of which memory holds a part. For one thread."""
+
+    __slots__ = ("_connection", "_far", "_near", "_near_limit", "_recorded")
+
+    def __init__(self, connection: sqlite3.Connection, *, near: int = NEAR) -> None:
+        """The state in a database, which may be new.
+
+        Args:
+            connection: writes only where `save` is called, and never commits.
+            near: records of a generation.
+        """
+        super().__init__()
+        self._connection = connection
+        self._near_limit = near
+        self._near: dict[Wanted, Record | None] = {}
+        self._far: dict[Wanted, Record | None] = {}
+        # Of these the rules ask for each entry whether there is one, and then hardly ever again.
+        self._recorded: dict[Key, Recorded | None] = {}
+        for statement in _SCHEMA:
+            connection.execute(statement)
+
+    @property
+    def held(self) -> int:
+        """Records in memory, and absences."""
+        return len(self._put) + len(self._near) + len(self._far) + len(self._recorded)
+
+    def get(self, record_type: type[R], key: Key) -> R | None:
+        """The record of this type with this key, or None."""
+        if record_type is Recorded:
+            return self._get_recorded(key)  # type: ignore[return-value]  # it is of the type that was asked for
+        wanted = (record_type, key)
+        record: Any = self._near.get(wanted, _UNKNOWN)
+        if record is _UNKNOWN:
+            record = self._far.get(wanted, _UNKNOWN)
+            if record is _UNKNOWN:
+                record = self._load(record_type, [key]).get(key)
+            self._near[wanted] = record
+        found: R | None = record
+        return found
+
+    def put(self, record: Record) -> None:
+        """Remember a record, in place of an older one with its key."""
+        if type(record) is Recorded:
+            self._recorded[record.event_id] = record
+        else:
+            wanted = (type(record), record.key)
+            self._near[wanted] = self._put[wanted] = record
+
+    def prefetch(self, asked: Iterable[tuple[Event, bytes]]) -> None:
+        """Load at once what judging these events will ask for, each with the id of the key that signed it."""
+        asked = list(asked)
+        self._load_all(wanted for event, key_id in asked for wanted in first_reads(event, key_id))
+        known = _Near(self._near)
+        self._load_all(wanted for event, key_id in asked for wanted in second_reads(event, key_id, known))
+
+    def save(self) -> None:
+        """Write what was put since the last time, and forget what has not been asked for in a while."""
+        by_type: dict[type[Any], list[Record]] = {}
+        for record in self._put.values():
+            by_type.setdefault(type(record), []).append(record)
+        for record_type, records in by_type.items():
+            table = _TABLES[record_type]
+            # In the order of their keys, neighbours are written together.
+            rows = sorted(map(table.values, records), key=table.order)
+            self._connection.executemany(table.insert, rows)
+        self._connection.executemany(
+            _INSERT_RECORDED, [_recorded_row(record) for record in self._recorded.values() if record]
+        )
+        self._put.clear()
+        self._recorded.clear()
+        if len(self._near) > self._near_limit:
+            self._near, self._far = {}, self._near
+
+    def changes(self) -> Iterator[Record]:
+        """What was put since it was last saved."""
+        yield from self._put.values()
+        yield from (record for record in self._recorded.values() if record is not None)
+
+    def _get_recorded(self, event_id: Key) -> Recorded | None:
+        record: Recorded | None = self._recorded.get(event_id, _UNKNOWN)
+        if record is _UNKNOWN:
+            record = self._load_recorded([event_id]).get(event_id)
+        return record
+
+    def _load_all(self, wanted: Iterable[Wanted]) -> None:
+        near, far, recorded = self._near, self._far, self._recorded
+        missing: dict[type[Any], dict[Key, None]] = {}
+        for one in wanted:
+            record_type, key = one
+            if record_type is Recorded:
+                if key not in recorded:
+                    missing.setdefault(Recorded, {})[key] = None
+            elif one not in near:
+                record = far.get(one, _UNKNOWN)
+                if record is _UNKNOWN:
+                    missing.setdefault(record_type, {})[key] = None
+                else:
+                    near[one] = record
+        for record_type, keys in missing.items():
+            if record_type is Recorded:
+                found = self._load_recorded(keys)
+                # Absences hold for the events at hand only, and those are put now.
+                recorded.update((key, found.get(key)) for key in keys)
+            else:
+                records = self._load(record_type, keys)
+                near.update(((record_type, key), records.get(key)) for key in keys)
+
+    def _load(self, record_type: type[Any], keys: Iterable[Key]) -> dict[Key, Any]:
+        table = _TABLES[record_type]
+        found: dict[Key, Any] = {}
+        if len(table.keys) > 1:
+            where = " AND ".join(f'"{key}" = ?' for key in table.keys)
+            for key in keys:
+                for row in self._connection.execute(f"{table.select} {where}", key):
+                    found[key] = table.restore(*row)
+            return found
+        for some in _chunks(keys, _TOGETHER):
+            where = f'"{table.keys[0]}" IN ({_marks(some)})'
+            for row in self._connection.execute(f"{table.select} {where}", some):
+                record = table.restore(*row)
+                found[record.key] = record
+        return found
+
+    def _load_recorded(self, event_ids: Iterable[Key]) -> dict[Key, Recorded]:
+        found: dict[Key, Recorded] = {}
+        for some in _chunks(event_ids, _TOGETHER):
+            tags = [_tag(event_id) for event_id in some]
+            wanted = set(some)
+            # Of an event that was recorded twice the later one counts.
+            query = f"{_SELECT_RECORDED} WHERE tag IN ({_marks(tags)}) ORDER BY place"
+            for row in self._connection.execute(query, tags):
+                if row[0] in wanted:
+                    found[row[0]] = Recorded(*row[:-1], flags=_flags(row[-1]))
+        return found
+
+
+class _Near:
+    """What was just loaded, for a look at what it names."""
+
+    def __init__(self, near: dict[Wanted, Record | None]) -> None:
+        self._near = near
+
+    def get(self, record_type: type[R], key: Key) -> R | None:
+        return self._near.get((record_type, key))  # type: ignore[return-value]  # the key holds the type
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """How the records of one type are stored."""
+
+    create: str
+    insert: str
+    select: str
+    keys: tuple[str, ...]
+    values: Callable[[Any], tuple[Any, ...]]
+    """A record's values, in the order of its fields."""
+    order: Callable[[tuple[Any, ...]], Any]
+    """The key of such values."""
+    restore: Callable[..., Any]
+    """The record of such values."""
+
+    @classmethod
+    def of(cls, record_type: type[Any]) -> _Table:
+        table = record_type.__name__.lower()
+        names = [field.name for field in fields(record_type)]
+        keys: tuple[str, ...] = record_type.key_fields
+        places = [names.index(key) for key in keys]
+        primary = _quoted(keys)
+        return cls(
+            f"CREATE TABLE IF NOT EXISTS {table} ({_quoted(names)}, PRIMARY KEY ({primary})) WITHOUT ROWID",
+            f"INSERT OR REPLACE INTO {table} VALUES ({_marks(names)})",  # noqa: S608 - our own names
+            f"SELECT {_quoted(names)} FROM {table} WHERE",  # noqa: S608 - likewise
+            keys,
+            attrgetter(*names),
+            lambda values: [values[place] for place in places],
+            _reviewed if record_type is Reviewed else record_type,
+        )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _reviewed(event_id: bytes, sale: bytes, by_buyer: int) -> Reviewed:
+    return Reviewed(event_id, sale, bool(by_buyer))
+
+
+_TABLES: Final = {
+    record_type: _Table.of(record_type) for record_type in get_args(Record) if record_type is not Recorded
+}
+
+# There is one for each entry, and hardly any is read again. So they are kept in the order of the log, which is the order
+# of writing, and found by the first eight bytes of their events' ids: the index stays small.
+_RECORDED: Final = [field.name for field in fields(Recorded)]
+_RECORDED_VALUES: Final = attrgetter(*_RECORDED[:-1])
+_INSERT_RECORDED: Final = f"INSERT INTO recorded VALUES ({_marks(_RECORDED)}, ?, ?)"  # noqa: S608 - our own names
+_SELECT_RECORDED: Final = f"SELECT {_quoted(_RECORDED)} FROM recorded"  # noqa: S608 - likewise
+_SCHEMA: Final = (
+    *(table.create for table in _TABLES.values()),
+    f"CREATE TABLE IF NOT EXISTS recorded ({_quoted(_RECORDED)}, tag INTEGER, place INTEGER PRIMARY KEY)",
+    "CREATE INDEX IF NOT EXISTS recorded_tag ON recorded (tag)",
+)
+
+
+def _recorded_row(record: Recorded) -> tuple[Any, ...]:
+    bits = sum(1 << flag for flag in record.flags)
+    return (*_RECORDED_VALUES(record), bits, _tag(record.event_id), None)
+
+
+def _flags(bits: int) -> tuple[int, ...]:
+    return tuple(flag for flag in range(bits.bit_length()) if bits >> flag & 1)
+
+
+def _tag(event_id: Any) -> int:
+    return int.from_bytes(event_id[:8], "big", signed=True)
+
+
+def _chunks(keys: Iterable[Key], size: int) -> Iterator[list[Any]]:
+    remaining = iter(keys)
+    while some := list(islice(remaining, size)):
+        yield some
