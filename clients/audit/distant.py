@@ -75,13 +75,15 @@ class DistantAudit:
         """Whether all that is known of the entries read so far has been checked, but the signatures."""
         self._batch: Batch = []
         self._known = list(known)
+        self.is_missing = False
+        """Whether the log could not show something that it has signed for; what came after it was not read."""
         self.contradicted: Checkpoint | None = None
         """The checkpoint seen before that the new one contradicts."""
         self.note = b""
         """The signed note of the checkpoint up to which the log is read."""
         self.before = None if self._moment.seen is None else _believed(self._moment.seen)
         """The newest checkpoint that earlier audits saw."""
-        if self.before is not None:
+        if self.before is not None and self.before not in self._known:
             self._known.insert(0, self.before)
         self._auditor = Auditor(
             origin,
@@ -97,6 +99,12 @@ class DistantAudit:
     def begun_at(self) -> int:
         """Entries that earlier audits have read."""
         return self._begun_at
+
+    @property
+    def seen_before(self) -> dict[Checkpoint, bytes]:
+        """The newest checkpoint that earlier audits saw, with its signed note; empty before the first."""
+        seen = self._moment.seen
+        return {} if seen is None else {_believed(seen): seen}
 
     @property
     def known(self) -> list[Checkpoint]:
@@ -126,6 +134,7 @@ class DistantAudit:
         except _MissingError as missing:
             self._save()
             self._settle(0)
+            self.is_missing = True
             # After the last time that anything is saved: what is missing today may be there tomorrow.
             self._find(Reason.NOT_FOUND, f"the log cannot show it: {missing}")
             self._auditor.report.size = self._auditor.size

@@ -164,7 +164,7 @@ class StoredState(State):
             query = f"{_SELECT_RECORDED} WHERE tag IN ({_marks(tags)}) ORDER BY place"
             for row in self._connection.execute(query, tags):
                 if row[0] in wanted:
-                    found[row[0]] = Recorded(*row[:-1], flags=_flags(row[-1]))
+                    found[row[0]] = Recorded(*(*row[:-1], _flags(row[-1])))
         return found
 
 
