@@ -41,6 +41,7 @@ from ledger.rules import (
 )
 from ledger.sequence import next_link, settle
 from ledger.state import Party, Recorded, State
+from ledger.value import value
 
 MAX_FINDINGS = 1_000
 """Findings that are kept; further ones are counted."""
@@ -118,7 +119,7 @@ class Standing:
         return cls(tree=Frontier())
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Opened:
     """An entry that could be read."""
 

@@ -7,19 +7,18 @@ RFC 6962 leaf hash, SHA-256(0x00 ‖ bytes), so the link of the chain and the le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from google.protobuf.message import DecodeError
 
 from ledger.errors import BrokenProof, Reason
 from ledger.form import LAST_US
+from ledger.value import value
 from suyuan.v1 import entry_pb2
 
 MAX_ENTRY_BYTES = 65_535
 """A C2SP entry bundle gives an entry's length in 16 bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Entry:
     """One recorded event with its place in its chain."""
 

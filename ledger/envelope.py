@@ -10,12 +10,11 @@ format version 1 has one signature in it, and one spelling: what does not serial
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from google.protobuf.message import DecodeError
 
 from ledger.errors import BadInput, NotAuthorized, Reason
 from ledger.keys import SIGNATURE_BYTES, Algorithm, PublicKey, Signer
+from ledger.value import value
 from suyuan.v1 import entry_pb2
 
 PAYLOAD_TYPE = "application/vnd.suyuan.event.v1+protobuf"
@@ -38,7 +37,7 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Envelope:
     """An event's bytes with one signature."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 
@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Reason
 from ledger.form import Body, check_body, check_common, malformed
+from ledger.value import value
 from ledger.wire import has_unknown_fields
 from suyuan.v1 import event_pb2
 
@@ -60,7 +61,7 @@ _KIND_OF_BODY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """A parsed event; equal to another if its bytes are."""
 

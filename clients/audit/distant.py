@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from typing import Final, TypeAlias
 
 from clients.audit.memory import AuditMemory
-from clients.audit.signatures import LAG, Batch, Signature, Verifiers
+from clients.audit.signatures import LAG, Batch, Verifiers
 from clients.tiles.log import TiledLog
 from ledger.audit import Auditor, AuditReport, Finding
 from ledger.checkpoint import Checkpoint
@@ -253,7 +253,7 @@ class DistantAudit:
 
     def _put_off(self, index: int, key: PublicKey, envelope: Envelope) -> None:
         envelope.require_form(key)
-        self._batch.append(Signature(index, key.spki, envelope.signature, envelope.payload))
+        self._batch.append((index, key.spki, envelope.signature, envelope.payload))
 
     def _settle(self, most_left: int) -> None:
         """Take in what was found of the signatures, all but that of the newest batches."""

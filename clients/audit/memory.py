@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from clients.audit.records import NEAR, StoredState
-from clients.audit.signatures import Batch, Signature
+from clients.audit.signatures import Batch
 from ledger.audit import AuditReport, Finding, Standing
 from ledger.errors import BadInput, LedgerError, Reason
 from ledger.frontier import Frontier, RightEdge
@@ -137,7 +137,7 @@ class AuditMemory:
             Standing(computed, tree, counts["recorded_at_us"]),
             edge,
             told.get("seen"),
-            [Signature(*one) for one in owed],
+            owed,
         )
 
     def save(self, moment: Moment) -> None:

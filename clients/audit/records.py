@@ -10,6 +10,7 @@ Nothing here commits: whoever calls `save` does, together with what else belongs
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -18,7 +19,7 @@ from operator import attrgetter
 from typing import Any, Final, get_args
 
 from ledger.event import Event
-from ledger.rules.reads import Wanted, first_reads, second_reads
+from ledger.rules.reads import Wanted
 from ledger.state import Key, R, Record, Recorded, Reviewed, State
 
 NEAR: Final = 40_000
@@ -26,6 +27,9 @@ NEAR: Final = 40_000
 
 _TOGETHER: Final = 500
 """Keys that are looked up in one statement."""
+
+_PACKED: Final = 256
+"""Records of what was recorded that are kept in one row."""
 
 _UNKNOWN: Final[Any] = object()
 """Nobody has looked yet whether there is such a record."""
@@ -81,11 +85,15 @@ class StoredState(State):
             self._near[wanted] = self._put[wanted] = record
 
     def prefetch(self, asked: Iterable[tuple[Event, bytes]]) -> None:
-        """Load at once what judging these events will ask for, each with the id of the key that signed it."""
-        asked = list(asked)
-        self._load_all(wanted for event, key_id in asked for wanted in first_reads(event, key_id))
-        known = _Near(self._near)
-        self._load_all(wanted for event, key_id in asked for wanted in second_reads(event, key_id, known))
+        """Look for all these events at once: that each is new has to be seen on the disk, whatever is in memory.
+
+        What else the rules ask for is mostly near, and looked up where it is not: to find out beforehand would cost
+        more than it saves.
+        """
+        event_ids = [event.id for event, _ in asked if event.id not in self._recorded]
+        found = self._load_recorded(event_ids)
+        # An absence holds for the events at hand only, and those are put now.
+        self._recorded.update((event_id, found.get(event_id)) for event_id in event_ids)
 
     def save(self) -> None:
         """Write what was put since the last time, and forget what has not been asked for in a while."""
@@ -97,11 +105,8 @@ class StoredState(State):
             # In the order of their keys, neighbours are written together.
             rows = sorted(map(table.values, records), key=table.order)
             self._connection.executemany(table.insert, rows)
-        self._connection.executemany(
-            _INSERT_RECORDED, [_recorded_row(record) for record in self._recorded.values() if record]
-        )
+        self._save_recorded()
         self._put.clear()
-        self._recorded.clear()
         if len(self._near) > self._near_limit:
             self._near, self._far = {}, self._near
 
@@ -115,29 +120,6 @@ class StoredState(State):
         if record is _UNKNOWN:
             record = self._load_recorded([event_id]).get(event_id)
         return record
-
-    def _load_all(self, wanted: Iterable[Wanted]) -> None:
-        near, far, recorded = self._near, self._far, self._recorded
-        missing: dict[type[Any], dict[Key, None]] = {}
-        for one in wanted:
-            record_type, key = one
-            if record_type is Recorded:
-                if key not in recorded:
-                    missing.setdefault(Recorded, {})[key] = None
-            elif one not in near:
-                record = far.get(one, _UNKNOWN)
-                if record is _UNKNOWN:
-                    missing.setdefault(record_type, {})[key] = None
-                else:
-                    near[one] = record
-        for record_type, keys in missing.items():
-            if record_type is Recorded:
-                found = self._load_recorded(keys)
-                # Absences hold for the events at hand only, and those are put now.
-                recorded.update((key, found.get(key)) for key in keys)
-            else:
-                records = self._load(record_type, keys)
-                near.update(((record_type, key), records.get(key)) for key in keys)
 
     def _load(self, record_type: type[Any], keys: Iterable[Key]) -> dict[Key, Any]:
         table = _TABLES[record_type]
@@ -155,27 +137,33 @@ class StoredState(State):
                 found[record.key] = record
         return found
 
-    def _load_recorded(self, event_ids: Iterable[Key]) -> dict[Key, Recorded]:
+    def _load_recorded(self, event_ids: Sequence[Key]) -> dict[Key, Recorded]:
         found: dict[Key, Recorded] = {}
         for some in _chunks(event_ids, _TOGETHER):
-            tags = [_tag(event_id) for event_id in some]
             wanted = set(some)
-            # Of an event that was recorded twice the later one counts.
-            query = f"{_SELECT_RECORDED} WHERE tag IN ({_marks(tags)}) ORDER BY place"
-            for row in self._connection.execute(query, tags):
-                if row[0] in wanted:
-                    found[row[0]] = Recorded(*(*row[:-1], _flags(row[-1])))
+            tags = [_tag(event_id) for event_id in some]
+            query = f"SELECT DISTINCT place FROM tags WHERE tag IN ({_marks(tags)}) ORDER BY place"  # noqa: S608 - marks
+            for (place,) in self._connection.execute(query, tags).fetchall():
+                row = self._connection.execute("SELECT facts, hashes FROM recorded WHERE place = ?", (place,))
+                # Of an event that was recorded twice the later one counts.
+                found.update(
+                    (one.event_id, one) for one in _unpacked(*row.fetchone()) if one.event_id in wanted
+                )
         return found
 
-
-class _Near:
-    """What was just loaded, for a look at what it names."""
-
-    def __init__(self, near: dict[Wanted, Record | None]) -> None:
-        self._near = near
-
-    def get(self, record_type: type[R], key: Key) -> R | None:
-        return self._near.get((record_type, key))  # type: ignore[return-value]  # the key holds the type
+    def _save_recorded(self) -> None:
+        records = [record for record in self._recorded.values() if record is not None]
+        records.sort(key=attrgetter("index"))
+        rows, tags = [], []
+        for start in range(0, len(records), _PACKED):
+            some = records[start : start + _PACKED]
+            place = some[0].index
+            rows.append((place, *_packed(some)))
+            tags += [(_tag(record.event_id), place) for record in some]
+        tags.sort()
+        self._connection.executemany("INSERT INTO recorded VALUES (?, ?, ?)", rows)
+        self._connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", tags)
+        self._recorded.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,26 +215,45 @@ _TABLES: Final = {
     record_type: _Table.of(record_type) for record_type in get_args(Record) if record_type is not Recorded
 }
 
-# There is one for each entry, and hardly any is read again. So they are kept in the order of the log, which is the order
-# of writing, and found by the first eight bytes of their events' ids: the index stays small.
-_RECORDED: Final = [field.name for field in fields(Recorded)]
-_RECORDED_VALUES: Final = attrgetter(*_RECORDED[:-1])
-_INSERT_RECORDED: Final = f"INSERT INTO recorded VALUES ({_marks(_RECORDED)}, ?, ?)"  # noqa: S608 - our own names
-_SELECT_RECORDED: Final = f"SELECT {_quoted(_RECORDED)} FROM recorded"  # noqa: S608 - likewise
+# There is a `Recorded` for each entry, and hardly any is read again. So they are packed, many to a row, in the order of
+# the log, which is the order of writing; the row is found by the first eight bytes of an event's id.
 _SCHEMA: Final = (
     *(table.create for table in _TABLES.values()),
-    f"CREATE TABLE IF NOT EXISTS recorded ({_quoted(_RECORDED)}, tag INTEGER, place INTEGER PRIMARY KEY)",
-    "CREATE INDEX IF NOT EXISTS recorded_tag ON recorded (tag)",
+    "CREATE TABLE IF NOT EXISTS recorded (place INTEGER PRIMARY KEY, facts TEXT, hashes BLOB)",
+    "CREATE TABLE IF NOT EXISTS tags (tag INTEGER, place INTEGER, PRIMARY KEY (tag, place)) WITHOUT ROWID",
 )
 
 
-def _recorded_row(record: Recorded) -> tuple[Any, ...]:
-    bits = sum(1 << flag for flag in record.flags)
-    return (*_RECORDED_VALUES(record), bits, _tag(record.event_id), None)
+def _packed(records: list[Recorded]) -> tuple[str, bytes]:
+    facts = [
+        (
+            one.index,
+            one.chain,
+            one.chain_seq,
+            one.kind,
+            one.signer,
+            one.recorded_at_us,
+            one.flags,
+            len(one.key_id),
+            len(one.sale),
+        )
+        for one in records
+    ]
+    hashes = [part for one in records for part in (one.event_id, one.key_id, one.sale)]
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":")), b"".join(hashes)
 
 
-def _flags(bits: int) -> tuple[int, ...]:
-    return tuple(flag for flag in range(bits.bit_length()) if bits >> flag & 1)
+def _unpacked(facts: str, hashes: bytes) -> Iterator[Recorded]:
+    place = 0
+    for index, chain, chain_seq, kind, signer, recorded_at_us, flags, key_bytes, sale_bytes in json.loads(
+        facts
+    ):
+        key, sale, end = place + 32, place + 32 + key_bytes, place + 32 + key_bytes + sale_bytes
+        yield Recorded(
+            hashes[place:key], index, chain, chain_seq, kind, signer, hashes[key:sale], hashes[sale:end],
+            recorded_at_us, tuple(flags),
+        )  # fmt: skip
+        place = end
 
 
 def _tag(event_id: Any) -> int:

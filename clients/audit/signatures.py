@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from ledger.envelope import signed_bytes
 from ledger.errors import LedgerError, NotAuthorized, Reason, ServiceFault
@@ -41,25 +41,8 @@ _PIPE_BYTES: Final = 1_048_576
 _STOP_S: Final = 5.0
 
 
-class Signature(NamedTuple):
-    """A signature to be checked; its form has been."""
-
-    entry: int
-    """The entry that it is of."""
-    spki: bytes
-    """DER SubjectPublicKeyInfo of the key."""
-    signature: bytes
-    payload: bytes
-    """The event's bytes."""
-
-    def verify(self) -> None:
-        """Check it.
-
-        Raises:
-            NotAuthorized: `BAD_SIGNATURE`.
-        """
-        PublicKey.parse(self.spki).verify(self.signature, signed_bytes(self.payload))
-
+Signature: TypeAlias = tuple[int, bytes, bytes, bytes]
+"""A signature to be checked: the entry that it is of, DER SubjectPublicKeyInfo, signature, the event's bytes."""
 
 Batch: TypeAlias = list[Signature]
 
@@ -121,7 +104,7 @@ class Verifiers:
         _, sends, hears = self._workers[self._sent % self._jobs]
         self._sent += 1
         with _translated():
-            sends.send([tuple(one) for one in batch])
+            sends.send(batch)
         self._under_way.append((batch, hears))
 
     def collect(self, most_left: int = 0) -> Iterator[tuple[int, LedgerError]]:
@@ -141,9 +124,9 @@ class Verifiers:
             for place in failed:
                 try:
                     # Once more for the message: it is seldom, and one who was told wrong would accuse an innocent.
-                    batch[place].verify()
+                    _verify(batch[place])
                 except LedgerError as error:
-                    yield batch[place].entry, error
+                    yield batch[place][0], error
 
     def owed(self) -> Batch:
         """The signatures that were submitted and not collected, in order."""
@@ -166,11 +149,16 @@ class Verifiers:
         self._under_way.clear()
 
 
+def _verify(one: Signature) -> None:
+    _, spki, signature, payload = one
+    PublicKey.parse(spki).verify(signature, signed_bytes(payload))
+
+
 def _failures(batch: Batch) -> list[int]:
     failed = []
     for place, one in enumerate(batch):
         try:
-            one.verify()
+            _verify(one)
         except NotAuthorized:
             failed.append(place)
     return failed
@@ -183,7 +171,7 @@ def _work(receives: Connection, answers: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            answers.send(_failures([Signature(*one) for one in receives.recv()]))
+            answers.send(_failures(receives.recv()))
 
 
 @contextlib.contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
 from ledger.event import Event
 from ledger.rules.signer import Signer
 from ledger.state import Reader, Record, Sold
+from ledger.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Case:
     """An event to be judged, with what the rules may look at."""
 
@@ -48,7 +47,7 @@ class Case:
         return sold
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Judgement:
     """What recording an event changes."""
 

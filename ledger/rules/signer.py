@@ -6,7 +6,6 @@ its company's role; to accredit others, only the company's own keys will do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from ledger.errors import Conflict, NotAuthorized, Reason
 from ledger.event import Event, Kind
 from ledger.keys import key_id_of
 from ledger.state import Party, PartyKey, PurchaseKey, Reader
+from ledger.value import value
 from suyuan.v1 import event_pb2 as pb
 
 _DAY_US = 24 * 60 * 60 * 1_000_000
@@ -23,7 +23,7 @@ _EPOCH = date(1970, 1, 1)
 _KEPT = 16_384
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Signer:
     """Who signed an event."""
 
