@@ -17,7 +17,7 @@ from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import leaf_hash
 from ledger.note import NoteSigner
-from ledger.tiles import TILE_WIDTH, BundleId, TileId, bundles_of, encode_bundle
+from ledger.tiles import TILE_WIDTH, TileId, bundles_of, encode_bundle
 from suyuan.v1 import event_pb2 as pb
 
 SIGNER = NoteSigner(ORIGIN, Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"log").digest()))

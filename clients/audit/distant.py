@@ -26,7 +26,7 @@ from ledger.frontier import Frontier
 from ledger.keys import PublicKey
 from ledger.merkle import HASH_SIZE, NodeReader, Subtree, consistency_proof, verify_consistency
 from ledger.note import SignedNote
-from ledger.tiles import TILE_WIDTH, TileId
+from ledger.tiles import TILE_HEIGHT, TILE_SIZE, TileId
 
 SAVED_EVERY: Final = 32_768
 """Entries after which the memory is saved."""
@@ -174,12 +174,12 @@ class DistantAudit:
         for known in self._known:
             if known.size == self._begun_at < checkpoint.size and known.root == own.root:
                 # Before anything is read: a log that went another way from here has nothing that we could judge.
-                with suppress(
-                    LedgerError
-                ):  # tiles that do not even lead to the signed root; reading them will tell
+                # Tiles that do not even lead to the signed root tell nothing; what is wrong there, reading will show.
+                root = known.root
+                with suppress(LedgerError):
                     root = _root_at(known.size, checkpoint, nodes)
-                    if root != known.root:
-                        raise self._fork(known, root)
+                if root != known.root:
+                    raise self._fork(known, root)
             elif known.size < self._begun_at and known != self.before:
                 root = _root_at(known.size, own, nodes)
                 if root != known.root:
@@ -236,20 +236,30 @@ class DistantAudit:
         if self._moment.edge is None or self._auditor.standing.tree is None:
             self._moment.edge = None
             return
-        self._moment.edge, changed = self._moment.edge.extend(completed)
-        for (level, index), expected in changed.items():
-            width = len(expected) // HASH_SIZE
-            if level and (width == TILE_WIDTH or self._auditor.size == size):
-                tile = TileId(level, index, width)
-                try:
-                    given = self._log.tile(tile)
-                except BrokenProof as error:
-                    self._find(error.reason, str(error))
-                    continue
-                except Conflict as error:
-                    raise _MissingError(str(error)) from error
-                if given != expected:
-                    self._find(Reason.BAD_INCLUSION_PROOF, _difference(tile, given, expected))
+        edge, changed = self._moment.edge.extend(completed)
+        self._moment.edge = edge
+        due = {key: tile for key, tile in changed.items() if len(tile) == TILE_SIZE}
+        if self._auditor.size == size:
+            due |= {
+                (level, size >> TILE_HEIGHT * (level + 1)): tile
+                for level, tile in enumerate(edge.tiles)
+                if tile
+            }
+        for (level, index), expected in due.items():
+            # Those of level 0 came with the entries.
+            if level:
+                self._check_tile(TileId(level, index, len(expected) // HASH_SIZE), expected)
+
+    def _check_tile(self, tile: TileId, expected: bytes) -> None:
+        try:
+            given = self._log.tile(tile)
+        except Conflict as error:
+            raise _MissingError(str(error)) from error
+        except BrokenProof as error:
+            self._find(error.reason, str(error))
+            return
+        if given != expected:
+            self._find(Reason.BAD_INCLUSION_PROOF, _difference(tile, given, expected))
 
     def _put_off(self, index: int, key: PublicKey, envelope: Envelope) -> None:
         envelope.require_form(key)
@@ -258,6 +268,7 @@ class DistantAudit:
     def _settle(self, most_left: int) -> None:
         """Take in what was found of the signatures, all but that of the newest batches."""
         for index, error in self._verifiers.collect(most_left):
+            self._auditor.report.signatures -= 1
             self._auditor.find(index, error.reason, str(error))
 
     def _find(self, reason: Reason, message: str) -> None:

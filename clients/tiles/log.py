@@ -127,6 +127,8 @@ class TiledLog:
         Raises:
             ServiceFault: as `Site.get`.
         """
+        if begin >= end:
+            return
         waiting: deque[tuple[int, Future[list[bytes]], Future[bytes]]] = deque()
         threads = ThreadPoolExecutor(CONNECTIONS, "tiles")
         try:
