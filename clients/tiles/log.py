@@ -7,10 +7,13 @@ and cut. Nothing of what is read here is believed: the hashes have to lead to a 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Final, TypeVar
 
 from clients.tiles.fetch import CONNECTIONS, Site, Wanted
 from ledger.errors import BrokenProof, Conflict, LedgerError, Reason, ServiceFault
@@ -130,14 +133,14 @@ class TiledLog:
         if begin >= end:
             return
         waiting: deque[tuple[int, Future[list[bytes]], Future[bytes]]] = deque()
-        threads = ThreadPoolExecutor(CONNECTIONS, "tiles")
+        threads = _Threads(CONNECTIONS)
         try:
             number = begin // TILE_WIDTH
             while number * TILE_WIDTH < end or waiting:
                 while number * TILE_WIDTH < end and len(waiting) < _AHEAD:
                     width = min(end - number * TILE_WIDTH, TILE_WIDTH)
-                    bundle = threads.submit(self.bundle, BundleId(number, width))
-                    tile = threads.submit(self.tile, TileId(0, number, width))
+                    bundle = threads.submit(partial(self.bundle, BundleId(number, width)))
+                    tile = threads.submit(partial(self.tile, TileId(0, number, width)))
                     waiting.append((number, bundle, tile))
                     number += 1
                 index, bundle, tile = waiting.popleft()
@@ -149,12 +152,12 @@ class TiledLog:
                     hashes if isinstance(hashes, LedgerError) else _split(hashes)[skipped:],
                 )
         finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+            threads.dismiss()
 
-    def _partial_or_whole(self, partial: str, whole: str, most: int, wrong: Reason) -> tuple[bytes, bool]:
+    def _partial_or_whole(self, part: str, whole: str, most: int, wrong: Reason) -> tuple[bytes, bool]:
         """A file and whether it is the whole one, which takes the place of a partial one that is gone."""
-        if partial != whole:
-            found = self._site.get(Wanted(partial, most, wrong))
+        if part != whole:
+            found = self._site.get(Wanted(part, most, wrong))
             if found is not None:
                 return found, False
         return self._get(whole, most, wrong), True
@@ -164,6 +167,37 @@ class TiledLog:
         if found is None:
             raise Conflict(Reason.NOT_FOUND, f"{self.url}/{path}", given="HTTP status 404", expected="a file")
         return found
+
+
+class _Threads:
+    """Threads that fetch. None of them keeps the process from ending, whatever it is waiting for."""
+
+    def __init__(self, number: int) -> None:
+        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work, name="tiles", daemon=True) for _ in range(number)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fetch: Callable[[], T]) -> Future[T]:
+        """Have one of them fetch something."""
+        future: Future[T] = Future()
+        self._waiting.put((future, fetch))
+        return future
+
+    def dismiss(self) -> None:
+        """Let them end; what is fetched by then is nobody's concern."""
+        while not self._waiting.empty():
+            self._waiting.get()
+        for _ in self._threads:
+            self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (task := self._waiting.get()) is not None:
+            future, fetch = task
+            try:
+                future.set_result(fetch())
+            except BaseException as error:  # noqa: BLE001 - whoever waits for it is told
+                future.set_exception(error)
 
 
 def _outcome(future: Future[T]) -> T | LedgerError:
