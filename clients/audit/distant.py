@@ -11,8 +11,9 @@ Where the log shows less than it has signed, there are two cases. What is *wrong
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from typing import Final, TypeAlias
 
 from clients.audit.memory import AuditMemory
@@ -30,6 +31,9 @@ from ledger.tiles import TILE_HEIGHT, TILE_SIZE, TileId
 
 SAVED_EVERY: Final = 32_768
 """Entries after which the memory is saved."""
+
+_COLLECTED_EVERY: Final = 100_000
+"""Objects made and not freed, after which Python looks for cycles among them."""
 
 Opener: TypeAlias = Callable[[bytes], Checkpoint]
 """Gives the checkpoint in a signed note, after all that has to hold of its signatures."""
@@ -127,7 +131,8 @@ class DistantAudit:
         self._verifiers.expect(checkpoint.size - self._begun_at)
         self._verifiers.submit(self._moment.owed)
         try:
-            was_read = self._read(checkpoint, progress)
+            with _collecting_seldom():
+                was_read = self._read(checkpoint, progress)
         except ServiceFault:
             self._save()
             raise
@@ -289,6 +294,17 @@ class DistantAudit:
 def _believed(note: bytes) -> Checkpoint:
     """The checkpoint in a note that was believed when it was remembered, whatever keys are trusted now."""
     return Checkpoint.parse(SignedNote.parse(note).text)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Have Python look for cycles seldom: values make none, and there are many of them to look through."""
+    before = gc.get_threshold()
+    gc.set_threshold(_COLLECTED_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _MissingError(Exception):

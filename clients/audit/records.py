@@ -10,22 +10,22 @@ Nothing here commits: whoever calls `save` does, together with what else belongs
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import islice
 from operator import attrgetter
 from typing import Any, Final, get_args
 
 from ledger.event import Event
-from ledger.rules.reads import Wanted
-from ledger.state import Key, R, Record, Recorded, Reviewed, State
+from ledger.rules.reads import Wanted, body_reads
+from ledger.state import ChainHead, Key, PartyKey, R, Record, Recorded, Reviewed, State
 
 NEAR: Final = 40_000
 """Records of a generation; those that wait to be saved come on top."""
 
-_TOGETHER: Final = 500
+_TOGETHER: Final = 256
 """Keys that are looked up in one statement."""
 
 _PACKED: Final = 256
@@ -85,15 +85,31 @@ class StoredState(State):
             self._near[wanted] = self._put[wanted] = record
 
     def prefetch(self, asked: Iterable[tuple[Event, bytes]]) -> None:
-        """Look for all these events at once: that each is new has to be seen on the disk, whatever is in memory.
+        """Look up at once what judging these events will ask for, each with the id of the key that signed it.
 
-        What else the rules ask for is mostly near, and looked up where it is not: to find out beforehand would cost
-        more than it saves.
+        Where something is new, as events, chains, keys and parcels are, that has to be seen on the disk. Who signs and
+        what is sold is mostly near, and looked up where it is not.
         """
-        event_ids = [event.id for event, _ in asked if event.id not in self._recorded]
+        missing: dict[type[Any], list[Key]] = {}
+        event_ids: list[Key] = []
+        near, far = self._near, self._far
+        for event, key_id in asked:
+            event_ids.append(event.id)
+            reads: tuple[Wanted, ...] = (
+                (ChainHead, str(event.chain)),
+                (PartyKey, key_id),
+                *body_reads(event),
+            )
+            for wanted in reads:
+                if wanted not in near and wanted not in far:
+                    missing.setdefault(wanted[0], []).append(wanted[1])
         found = self._load_recorded(event_ids)
         # An absence holds for the events at hand only, and those are put now.
-        self._recorded.update((event_id, found.get(event_id)) for event_id in event_ids)
+        self._recorded.update((key, found.get(key)) for key in event_ids if key not in self._recorded)
+        for record_type, keys in missing.items():
+            if record_type is not Recorded:
+                records = self._load(record_type, keys)
+                near.update(((record_type, key), records.get(key)) for key in keys)
 
     def save(self) -> None:
         """Write what was put since the last time, and forget what has not been asked for in a while."""
@@ -124,15 +140,9 @@ class StoredState(State):
     def _load(self, record_type: type[Any], keys: Iterable[Key]) -> dict[Key, Any]:
         table = _TABLES[record_type]
         found: dict[Key, Any] = {}
-        if len(table.keys) > 1:
-            where = " AND ".join(f'"{key}" = ?' for key in table.keys)
-            for key in keys:
-                for row in self._connection.execute(f"{table.select} {where}", key):
-                    found[key] = table.restore(*row)
-            return found
         for some in _chunks(keys, _TOGETHER):
-            where = f'"{table.keys[0]}" IN ({_marks(some)})'
-            for row in self._connection.execute(f"{table.select} {where}", some):
+            where, values = table.where(some)
+            for row in self._connection.execute(f"{table.select} {where}", values):
                 record = table.restore(*row)
                 found[record.key] = record
         return found
@@ -180,6 +190,15 @@ class _Table:
     """The key of such values."""
     restore: Callable[..., Any]
     """The record of such values."""
+
+    def where(self, keys: list[Any]) -> tuple[str, list[Any]]:
+        """The condition that finds these keys, and the values that stand in it."""
+        if len(self.keys) == 1:
+            return f'"{self.keys[0]}" IN ({_marks(keys)})', keys
+        row = f"({_marks(self.keys)})"
+        return f"({_quoted(self.keys)}) IN (VALUES {', '.join([row] * len(keys))})", [
+            *itertools.chain.from_iterable(keys)
+        ]
 
     @classmethod
     def of(cls, record_type: type[Any]) -> _Table:
@@ -262,5 +281,5 @@ def _tag(event_id: Any) -> int:
 
 def _chunks(keys: Iterable[Key], size: int) -> Iterator[list[Any]]:
     remaining = iter(keys)
-    while some := list(islice(remaining, size)):
+    while some := list(itertools.islice(remaining, size)):
         yield some

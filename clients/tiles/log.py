@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any, Final, TypeVar
 
 from clients.tiles.fetch import CONNECTIONS, Site, Wanted
-from ledger.errors import BrokenProof, Conflict, LedgerError, Reason, ServiceFault
+from ledger.errors import BrokenProof, Conflict, LedgerError, Reason
 from ledger.merkle import HASH_SIZE, NodeReader
 from ledger.note import MAX_NOTE_SIZE
 from ledger.tiles import (
@@ -132,27 +132,34 @@ class TiledLog:
         """
         if begin >= end:
             return
-        waiting: deque[tuple[int, Future[list[bytes]], Future[bytes]]] = deque()
+        waiting: deque[Future[Section]] = deque()
         threads = _Threads(CONNECTIONS)
         try:
             number = begin // TILE_WIDTH
             while number * TILE_WIDTH < end or waiting:
                 while number * TILE_WIDTH < end and len(waiting) < _AHEAD:
                     width = min(end - number * TILE_WIDTH, TILE_WIDTH)
-                    bundle = threads.submit(partial(self.bundle, BundleId(number, width)))
-                    tile = threads.submit(partial(self.tile, TileId(0, number, width)))
-                    waiting.append((number, bundle, tile))
+                    skipped = max(begin - number * TILE_WIDTH, 0)
+                    waiting.append(threads.submit(partial(self._section, number, width, skipped)))
                     number += 1
-                index, bundle, tile = waiting.popleft()
-                skipped = max(begin - index * TILE_WIDTH, 0)
-                entries, hashes = _outcome(bundle), _outcome(tile)
-                yield Section(
-                    index * TILE_WIDTH + skipped,
-                    entries if isinstance(entries, LedgerError) else entries[skipped:],
-                    hashes if isinstance(hashes, LedgerError) else _split(hashes)[skipped:],
-                )
+                yield waiting.popleft().result()
         finally:
             threads.dismiss()
+
+    def _section(self, index: int, width: int, skipped: int) -> Section:
+        """One bundle and its tile, without the first entries; that nobody answers is raised."""
+        entries: list[bytes] | LedgerError
+        hashes: list[bytes] | LedgerError
+        try:
+            entries = self.bundle(BundleId(index, width))[skipped:]
+        except (BrokenProof, Conflict) as error:
+            entries = error
+        try:
+            tile = self.tile(TileId(0, index, width))
+            hashes = [tile[place : place + HASH_SIZE] for place in range(0, len(tile), HASH_SIZE)][skipped:]
+        except (BrokenProof, Conflict) as error:
+            hashes = error
+        return Section(index * TILE_WIDTH + skipped, entries, hashes)
 
     def _partial_or_whole(self, part: str, whole: str, most: int, wrong: Reason) -> tuple[bytes, bool]:
         """A file and whether it is the whole one, which takes the place of a partial one that is gone."""
@@ -198,17 +205,3 @@ class _Threads:
                 future.set_result(fetch())
             except BaseException as error:  # noqa: BLE001 - whoever waits for it is told
                 future.set_exception(error)
-
-
-def _outcome(future: Future[T]) -> T | LedgerError:
-    """What a fetch came to; that nobody answered is raised."""
-    try:
-        return future.result()
-    except ServiceFault:
-        raise
-    except LedgerError as error:
-        return error
-
-
-def _split(tile: bytes) -> list[bytes]:
-    return [tile[place : place + HASH_SIZE] for place in range(0, len(tile), HASH_SIZE)]
