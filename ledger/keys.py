@@ -15,7 +15,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -110,11 +110,12 @@ class PublicKey:
         """
         if len(signature) == SIGNATURE_BYTES:
             try:
-                if isinstance(self._key, Ed25519PublicKey):
-                    self._key.verify(signature, message)
+                if self.algorithm is Algorithm.ED25519:
+                    cast("Ed25519PublicKey", self._key).verify(signature, message)
                 else:
                     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-                    self._key.verify(encode_dss_signature(r, s), message, _VERIFYING)
+                    key = cast("EllipticCurvePublicKey", self._key)
+                    key.verify(encode_dss_signature(r, s), message, _VERIFYING)
             except InvalidSignature:
                 pass
             else:
