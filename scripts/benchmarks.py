@@ -28,9 +28,9 @@ from benchlog import ORIGIN, entries, secret_of
 
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.frontier import Frontier, RightEdge
-from ledger.merkle import Subtree, leaf_hash
+from ledger.merkle import HASH_SIZE, Subtree, leaf_hash
 from ledger.note import NoteSigner
-from ledger.tiles import TILE_WIDTH, BundleId, TileId, encode_bundle
+from ledger.tiles import TILE_HEIGHT, TILE_SIZE, TILE_WIDTH, BundleId, TileId, encode_bundle
 
 CEILING_S = 4.0
 """How long each measurement of the ceiling takes."""
@@ -76,10 +76,13 @@ def write_log(folder: Path, count: int, jobs: int) -> None:
             edge, tiles = edge.extend(completed)
             _write_bundle(folder, written, taken)
             for (level, index), tile in tiles.items():
-                width = len(tile) // 32
-                if width == TILE_WIDTH or written in sizes:
-                    _write(folder / TileId(level, index, width).path(), tile)
+                if len(tile) == TILE_SIZE:
+                    _write(folder / TileId(level, index).path(), tile)
             if written in sizes:
+                for level, tile in enumerate(edge.tiles):
+                    if tile:
+                        index = written >> TILE_HEIGHT * (level + 1)
+                        _write(folder / TileId(level, index, len(tile) // HASH_SIZE).path(), tile)
                 note = sign_checkpoint(Checkpoint(ORIGIN, written, frontier.root()), SIGNER)
                 _write(folder / f"checkpoint.{written}", note)
         say(f"\rwriting the log: {written} of {sizes[-1]} entries, {time.monotonic() - started:.0f} s ")

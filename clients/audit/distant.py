@@ -29,7 +29,7 @@ from ledger.merkle import HASH_SIZE, NodeReader, Subtree, consistency_proof, ver
 from ledger.note import SignedNote
 from ledger.tiles import TILE_HEIGHT, TILE_SIZE, TileId
 
-SAVED_EVERY: Final = 32_768
+SAVED_EVERY: Final = 65_536
 """Entries after which the memory is saved."""
 
 _COLLECTED_EVERY: Final = 100_000

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import sqlite3
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -20,7 +21,7 @@ from typing import Any, Final, get_args
 
 from ledger.event import Event
 from ledger.rules.reads import Wanted, body_reads
-from ledger.state import ChainHead, Key, PartyKey, R, Record, Recorded, Reviewed, State
+from ledger.state import ChainHead, Key, R, Record, Recorded, Reviewed, State
 
 NEAR: Final = 40_000
 """Records of a generation; those that wait to be saved come on top."""
@@ -87,25 +88,22 @@ class StoredState(State):
     def prefetch(self, asked: Iterable[tuple[Event, bytes]]) -> None:
         """Look up at once what judging these events will ask for, each with the id of the key that signed it.
 
-        Where something is new, as events, chains, keys and parcels are, that has to be seen on the disk. Who signs and
-        what is sold is mostly near, and looked up where it is not.
+        Where something is new, as events, chains, keys and parcels are, that has to be seen on the disk. Who signs is
+        mostly near, and looked up where it is not.
         """
         missing: dict[type[Any], list[Key]] = {}
         event_ids: list[Key] = []
         near, far = self._near, self._far
-        for event, key_id in asked:
+        for event, _ in asked:
             event_ids.append(event.id)
-            reads: tuple[Wanted, ...] = (
-                (ChainHead, str(event.chain)),
-                (PartyKey, key_id),
-                *body_reads(event),
-            )
+            reads: tuple[Wanted, ...] = ((ChainHead, event.chain), *body_reads(event))
             for wanted in reads:
                 if wanted not in near and wanted not in far:
                     missing.setdefault(wanted[0], []).append(wanted[1])
         found = self._load_recorded(event_ids)
-        # An absence holds for the events at hand only, and those are put now.
-        self._recorded.update((key, found.get(key)) for key in event_ids if key not in self._recorded)
+        for event_id in event_ids:
+            # An absence holds for the events at hand only, and those are put now.
+            self._recorded.setdefault(event_id, found.get(event_id))
         for record_type, keys in missing.items():
             if record_type is not Recorded:
                 records = self._load(record_type, keys)
@@ -118,9 +116,8 @@ class StoredState(State):
             by_type.setdefault(type(record), []).append(record)
         for record_type, records in by_type.items():
             table = _TABLES[record_type]
-            # In the order of their keys, neighbours are written together.
-            rows = sorted(map(table.values, records), key=table.order)
-            self._connection.executemany(table.insert, rows)
+            # In the order of their keys, which come first: neighbours are written together.
+            self._connection.executemany(table.insert, sorted(map(table.values, records)))
         self._save_recorded()
         self._put.clear()
         if len(self._near) > self._near_limit:
@@ -141,38 +138,34 @@ class StoredState(State):
         table = _TABLES[record_type]
         found: dict[Key, Any] = {}
         for some in _chunks(keys, _TOGETHER):
-            where, values = table.where(some)
-            for row in self._connection.execute(f"{table.select} {where}", values):
+            for row in self._connection.execute(*table.query(some)):
                 record = table.restore(*row)
                 found[record.key] = record
         return found
 
-    def _load_recorded(self, event_ids: Sequence[Key]) -> dict[Key, Recorded]:
+    def _load_recorded(self, event_ids: Sequence[Any]) -> dict[Key, Recorded]:
         found: dict[Key, Recorded] = {}
         for some in _chunks(event_ids, _TOGETHER):
-            wanted = set(some)
-            tags = [_tag(event_id) for event_id in some]
-            query = f"SELECT DISTINCT place FROM tags WHERE tag IN ({_marks(tags)}) ORDER BY place"  # noqa: S608 - marks
-            for (place,) in self._connection.execute(query, tags).fetchall():
+            query = f"SELECT place FROM tags WHERE tag IN ({_marks(some)})"  # noqa: S608 - marks
+            for (place,) in sorted(set(self._connection.execute(query, _tags(some)))):
                 row = self._connection.execute("SELECT facts, hashes FROM recorded WHERE place = ?", (place,))
                 # Of an event that was recorded twice the later one counts.
                 found.update(
-                    (one.event_id, one) for one in _unpacked(*row.fetchone()) if one.event_id in wanted
+                    (one.event_id, one) for one in _unpacked(*row.fetchone()) if one.event_id in some
                 )
         return found
 
     def _save_recorded(self) -> None:
         records = [record for record in self._recorded.values() if record is not None]
         records.sort(key=attrgetter("index"))
-        rows, tags = [], []
-        for start in range(0, len(records), _PACKED):
-            some = records[start : start + _PACKED]
+        rows = []
+        tags: list[tuple[int, int]] = []
+        for some in _chunks(records, _PACKED):
             place = some[0].index
             rows.append((place, *_packed(some)))
-            tags += [(_tag(record.event_id), place) for record in some]
-        tags.sort()
+            tags += zip(_tags([record.event_id for record in some]), itertools.repeat(place), strict=False)
         self._connection.executemany("INSERT INTO recorded VALUES (?, ?, ?)", rows)
-        self._connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", tags)
+        self._connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", sorted(tags))
         self._recorded.clear()
 
 
@@ -186,34 +179,33 @@ class _Table:
     keys: tuple[str, ...]
     values: Callable[[Any], tuple[Any, ...]]
     """A record's values, in the order of its fields."""
-    order: Callable[[tuple[Any, ...]], Any]
-    """The key of such values."""
     restore: Callable[..., Any]
     """The record of such values."""
 
-    def where(self, keys: list[Any]) -> tuple[str, list[Any]]:
-        """The condition that finds these keys, and the values that stand in it."""
+    def query(self, keys: list[Any]) -> tuple[str, list[Any]]:
+        """The statement that finds these keys, and the values that stand in it."""
         if len(self.keys) == 1:
-            return f'"{self.keys[0]}" IN ({_marks(keys)})', keys
+            return f'{self.select} WHERE "{self.keys[0]}" IN ({_marks(keys)})', keys
+        # SQLite would go through the whole table for `(a, b) IN (VALUES …)`; of a CROSS JOIN it keeps the order.
         row = f"({_marks(self.keys)})"
-        return f"({_quoted(self.keys)}) IN (VALUES {', '.join([row] * len(keys))})", [
-            *itertools.chain.from_iterable(keys)
-        ]
+        names = [f"key{number}" for number in range(len(self.keys))]
+        matches = " AND ".join(f'"{key}" = {name}' for key, name in zip(self.keys, names, strict=True))
+        wanted = f"WITH wanted ({', '.join(names)}) AS (VALUES {', '.join([row] * len(keys))})"
+        table = self.select.replace(" FROM ", " FROM wanted CROSS JOIN ")
+        return f"{wanted} {table} WHERE {matches}", [*itertools.chain.from_iterable(keys)]
 
     @classmethod
     def of(cls, record_type: type[Any]) -> _Table:
         table = record_type.__name__.lower()
         names = [field.name for field in fields(record_type)]
         keys: tuple[str, ...] = record_type.key_fields
-        places = [names.index(key) for key in keys]
         primary = _quoted(keys)
         return cls(
             f"CREATE TABLE IF NOT EXISTS {table} ({_quoted(names)}, PRIMARY KEY ({primary})) WITHOUT ROWID",
             f"INSERT OR REPLACE INTO {table} VALUES ({_marks(names)})",  # noqa: S608 - our own names
-            f"SELECT {_quoted(names)} FROM {table} WHERE",  # noqa: S608 - likewise
+            f"SELECT {_quoted(names)} FROM {table}",  # noqa: S608 - likewise
             keys,
             attrgetter(*names),
-            lambda values: [values[place] for place in places],
             _reviewed if record_type is Reviewed else record_type,
         )
 
@@ -244,42 +236,34 @@ _SCHEMA: Final = (
 
 
 def _packed(records: list[Recorded]) -> tuple[str, bytes]:
-    facts = [
-        (
-            one.index,
-            one.chain,
-            one.chain_seq,
-            one.kind,
-            one.signer,
-            one.recorded_at_us,
-            one.flags,
-            len(one.key_id),
-            len(one.sale),
-        )
-        for one in records
-    ]
-    hashes = [part for one in records for part in (one.event_id, one.key_id, one.sale)]
+    """What many records say, and the hashes in them."""
+    hashes = [*itertools.chain.from_iterable(map(_HASHES, records))]
+    facts = [*map(_FACTS, records)], [*map(len, hashes)]
     return json.dumps(facts, ensure_ascii=False, separators=(",", ":")), b"".join(hashes)
 
 
 def _unpacked(facts: str, hashes: bytes) -> Iterator[Recorded]:
-    place = 0
-    for index, chain, chain_seq, kind, signer, recorded_at_us, flags, key_bytes, sale_bytes in json.loads(
-        facts
+    told, lengths = json.loads(facts)
+    ends = itertools.accumulate(lengths, initial=0)
+    parts = (hashes[begin:end] for begin, end in itertools.pairwise(ends))
+    for (index, chain, chain_seq, kind, signer, recorded_at_us, flags), event_id, key_id, sale in zip(
+        told, parts, parts, parts, strict=True
     ):
-        key, sale, end = place + 32, place + 32 + key_bytes, place + 32 + key_bytes + sale_bytes
         yield Recorded(
-            hashes[place:key], index, chain, chain_seq, kind, signer, hashes[key:sale], hashes[sale:end],
-            recorded_at_us, tuple(flags),
-        )  # fmt: skip
-        place = end
+            event_id, index, chain, chain_seq, kind, signer, key_id, sale, recorded_at_us, tuple(flags)
+        )
 
 
-def _tag(event_id: Any) -> int:
-    return int.from_bytes(event_id[:8], "big", signed=True)
+_FACTS: Final = attrgetter("index", "chain", "chain_seq", "kind", "signer", "recorded_at_us", "flags")
+_HASHES: Final = attrgetter("event_id", "key_id", "sale")
 
 
-def _chunks(keys: Iterable[Key], size: int) -> Iterator[list[Any]]:
-    remaining = iter(keys)
+def _tags(event_ids: list[bytes]) -> list[int]:
+    """The first eight bytes of each id, as SQLite's integers are."""
+    return [tag for (tag,) in struct.iter_unpack(">q24x", b"".join(event_ids))]
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    remaining = iter(items)
     while some := list(itertools.islice(remaining, size)):
         yield some
