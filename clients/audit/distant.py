@@ -171,24 +171,33 @@ class DistantAudit:
                 )
             if checkpoint.size == known.size and checkpoint.root != known.root:
                 raise self._fork(known, checkpoint.root)
+        if self._begun_at:
+            for known in self._known:
+                root = self._root_told(known, checkpoint)
+                if root != known.root:
+                    raise self._fork(known, root)
+
+    def _root_told(self, known: Checkpoint, checkpoint: Checkpoint) -> bytes:
+        """What the log tells by now to be the root at the size of a checkpoint seen before; that one's if unknown.
+
+        Raises:
+            BrokenProof: the log's tiles do not lead to the tree that was read (`BAD_CONSISTENCY_PROOF`).
+        """
         standing = self._moment.standing
-        if not self._begun_at:
-            return
-        nodes = self._log.nodes(checkpoint.size)
         own = Checkpoint(checkpoint.origin, self._begun_at, (standing.tree or standing.computed).root())
-        for known in self._known:
-            if known.size == self._begun_at < checkpoint.size and known.root == own.root:
-                # Before anything is read: a log that went another way from here has nothing that we could judge.
-                # Tiles that do not even lead to the signed root tell nothing; what is wrong there, reading will show.
-                root = known.root
-                with suppress(LedgerError):
-                    root = _root_at(known.size, checkpoint, nodes)
-                if root != known.root:
-                    raise self._fork(known, root)
-            elif known.size < self._begun_at and known != self.before:
-                root = _root_at(known.size, own, nodes)
-                if root != known.root:
-                    raise self._fork(known, root)
+        nodes = self._log.nodes(checkpoint.size)
+        if known.size < own.size:
+            return known.root if known == self.before else _root_at(known.size, own, nodes)
+        if known.size > own.size or self.before is None or self.before.root != own.root:
+            # Reading on will tell; or what was read is not what was signed, which has been found.
+            return known.root
+        if known.root != own.root or checkpoint.size == own.size:
+            return own.root
+        # Before anything is read: a log that went another way from here has nothing that we could judge. Tiles that do
+        # not even lead to the signed root tell nothing; what is wrong there, reading will show.
+        with suppress(LedgerError):
+            return _root_at(known.size, checkpoint, nodes)
+        return known.root
 
     def _fork(self, known: Checkpoint, root: bytes) -> Exception:
         """What is raised of a fork, which is remembered for ever."""

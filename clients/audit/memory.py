@@ -26,7 +26,7 @@ from typing import Any, Final, Self
 from clients.audit.records import NEAR, StoredState
 from clients.audit.signatures import Batch
 from ledger.audit import AuditReport, Finding, Standing
-from ledger.errors import BadInput, LedgerError, Reason
+from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
 from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import HASH_SIZE
 from ledger.rules import LATEST_RULES
@@ -77,7 +77,8 @@ class AuditMemory:
             near: as in `StoredState`.
 
         Raises:
-            BadInput: `INVALID_REQUEST` if the file is another one, damaged, in use, or cannot be written.
+            BadInput: `INVALID_REQUEST` if the file is another one, damaged, or cannot be written.
+            ServiceFault: `STORE_UNAVAILABLE` if another audit has it open.
         """
         self.path = path
         self._origin = origin
@@ -207,7 +208,14 @@ class AuditMemory:
         try:
             yield
         except sqlite3.Error as error:
-            raise self._unusable(printable_error(error)) from error
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise ServiceFault(
+                    Reason.STORE_UNAVAILABLE,
+                    f"memory of the audit {self.path}",
+                    given="in use by another audit",
+                    expected="one audit of a log at a time",
+                ) from error
+            raise self._unusable(str(error)) from error
         except OSError as error:
             raise self._unusable(error.strerror or str(error)) from error
 
@@ -216,8 +224,7 @@ class AuditMemory:
             Reason.INVALID_REQUEST,
             f"memory of the audit {self.path}",
             given=given,
-            expected=f"that of {self._origin} by this version, which no other audit has open; "
-            "--from-scratch makes a new one",
+            expected=f"that of {self._origin} by this version; --from-scratch makes a new one",
         )
 
 
@@ -231,11 +238,6 @@ def forget(path: Path) -> None:
     """Start from scratch: remove the file and what SQLite keeps beside it."""
     for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
         file.unlink(missing_ok=True)
-
-
-def printable_error(error: sqlite3.Error) -> str:
-    """What SQLite says, in words that help."""
-    return "in use by another audit" if "locked" in str(error) else str(error)
 
 
 def _frontier(size: int, nodes: bytes) -> Frontier:

@@ -361,6 +361,18 @@ def test_a_checkpoint_from_elsewhere(auditing, size):
     assert auditing.last.contradicted == other
 
 
+def test_a_checkpoint_from_elsewhere_of_the_size_that_was_read(auditing):
+    auditing(leaves=long_log(300))
+    assert auditing(opened(note_for(long_log(300))), leaves=long_log(400)).verified
+    auditing.path.unlink()
+    auditing(leaves=long_log(300))
+    other = opened(note_for(forked(300, 299)))
+    with pytest.raises(BrokenProof) as caught:
+        auditing(other, leaves=long_log(400))
+    assert caught.value.reason is Reason.FORK
+    assert auditing.last.contradicted == other
+
+
 def test_a_checkpoint_from_elsewhere_ahead_of_the_log(auditing):
     with pytest.raises(BrokenProof) as caught:
         auditing(opened(note_for(long_log(301))), leaves=long_log(300))
@@ -375,7 +387,7 @@ def test_a_checkpoint_from_elsewhere_on_the_way(auditing):
 # Interruptions
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_an_audit_that_is_interrupted_again_and_again(auditing, seed):
     choice = random.Random(seed)
     city, log = founded()
@@ -406,6 +418,6 @@ def test_memory_is_bounded(auditing):
         nonlocal most
         most = max(most, auditing.last._memory.state.held)
 
-    assert auditing(leaves=long_log(3_000), progress=look, saved_every=256).verified
+    assert auditing(leaves=long_log(2_000), progress=look, saved_every=256).verified
     assert most < 2 * 50 + 2 * 256 * 6
     assert MERCHANT in str(auditing.last._memory.path.read_bytes())

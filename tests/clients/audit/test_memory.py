@@ -7,7 +7,7 @@ from world import ORIGIN
 
 from clients.audit.memory import AuditMemory, Moment, forget, path_of
 from ledger.audit import AuditReport, Finding, Standing
-from ledger.errors import BadInput, Reason
+from ledger.errors import BadInput, Reason, ServiceFault
 from ledger.frontier import Frontier, RightEdge
 
 
@@ -63,7 +63,7 @@ def test_a_memory_of_another_log(tmp_path):
 def test_a_memory_in_use(tmp_path):
     with (
         AuditMemory(tmp_path / "a", ORIGIN),
-        pytest.raises(BadInput) as caught,
+        pytest.raises(ServiceFault) as caught,
         AuditMemory(tmp_path / "a", ORIGIN),
     ):
         pass

@@ -140,7 +140,7 @@ def test_a_memory_that_another_audit_has_open(auditing, server):
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN IMMEDIATE")
         done = auditing("regulator", "audit", server.url)
-    assert done.status == 2
+    assert done.status == 3
     assert "in use by another audit" in done.err
 
 
