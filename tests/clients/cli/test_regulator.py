@@ -686,7 +686,7 @@ def test_what_this_version_cannot_judge(suyuan):
     report = AuditReport(ORIGIN, size=9, root=bytes(32), unknown_kinds=2, unjudged=3, more_findings=5)
     report.findings = [Finding(4, Reason.BAD_ENTRY, "x\x1b")]
     session = Local(Settings(), Output(Format.TEXT))
-    auditing._tell(session, report, [], [])
+    auditing.tell(session, report, [], [])
     out = suyuan.read().out
     assert out.splitlines() == [
         r"entry 4: x\x1b [BAD_ENTRY]",
