@@ -11,19 +11,25 @@ The rules, for a checkpoint that comes with an answer:
 5. If it is the largest, it is remembered, in place of exactly the one that it was proven to continue.
 
 An answer that is overtaken by a newer one is honest: it may be used, and is not remembered.
+
+Where the policy asks for witnesses, a checkpoint that a quorum has cosigned is remembered apart. It may be older than
+the newest one that the log has signed, and has to agree with it: both are trees of one log.
+
+Two checkpoints that the log has signed and that cannot both be its own are evidence: they go along with the error.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from clients.trust import TrustStore
 from clients.verify import verify_growth
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.errors import BrokenProof, Reason
-from ledger.note import VerifierKey
+from ledger.errors import BadInput, BrokenProof, Reason
+from ledger.policy import Policy
 from suyuan.v1 import ledger_service_pb2 as pb
 
 ConsistencyProver: TypeAlias = Callable[[int, int], Sequence[bytes]]
@@ -33,27 +39,32 @@ MAX_AGREED = 1_024
 """Checkpoints that are kept in memory as proven to agree with the remembered one."""
 
 
+_CONTRADICTIONS = frozenset({Reason.FORK, Reason.ROLLBACK, Reason.BAD_CONSISTENCY_PROOF})
+
+
 class Follower:
     """Decides which checkpoints of a log to believe. Safe to share among threads."""
 
-    def __init__(self, vkey: VerifierKey, trust: TrustStore, prove: ConsistencyProver) -> None:
-        """Follow the log that this key signs for.
+    def __init__(self, policy: Policy, trust: TrustStore, prove: ConsistencyProver) -> None:
+        """Follow the one log that this policy names.
 
         Args:
-            vkey: the log's key, named like its origin.
+            policy: the log's keys, named like its origin, and the witnesses.
             trust: remembers the newest checkpoint.
             prove: for what an answer's own proof does not cover.
+
+        Raises:
+            BadInput: `INVALID_REQUEST` if the policy names no log or several.
         """
-        self._vkey = vkey
+        if len(policy.origins) != 1:
+            given = ", ".join(policy.origins) or "none"
+            raise BadInput(Reason.INVALID_REQUEST, "logs to follow", given=given, expected="one")
+        self.policy = policy
+        [self.origin] = policy.origins
         self._trust = trust
         self._prove = prove
         self._agreed: dict[int, bytes] = {}
         self._lock = threading.Lock()
-
-    @property
-    def origin(self) -> str:
-        """The log's identity."""
-        return self._vkey.name
 
     def note(self) -> bytes | None:
         """The signed note of the newest checkpoint; None if none was seen yet."""
@@ -83,22 +94,59 @@ class Follower:
         """
         seen = self._open(proven.note)
         agreed = None
-        if has_proof:
-            verify_growth(known, seen, proven.consistency_proof)
-            agreed = known
-        elif known is not None and seen.size <= known.size:
-            verify_growth(known, seen, ())
+        with self._keeping_evidence(self._trust, proven.note):
+            if has_proof:
+                verify_growth(known, seen, proven.consistency_proof)
+                agreed = known
+            elif known is not None and seen.size <= known.size:
+                verify_growth(known, seen, ())
+            self._remember(seen, proven.note, agreed)
+        return seen
+
+    def witnessed(self) -> Checkpoint | None:
+        """The newest checkpoint that a quorum of witnesses has cosigned; None if none was seen yet.
+
+        Raises:
+            BrokenProof: `BAD_NOTE` if what is remembered was not signed by the log's key, `UNWITNESSED` if it has not
+                the quorum of the policy, which was another one when it was remembered.
+        """
+        note = self.witnessed_note()
+        if note is None:
+            return None
+        checkpoint = self._read(note)
+        self.policy.require_quorum(note)
+        return checkpoint
+
+    def witnessed_note(self) -> bytes | None:
+        """Its signed note, with the cosignatures."""
+        return self._trust.witnessed.newest(self.origin)
+
+    def accept_witnessed(self, note: bytes, known: Checkpoint | None) -> Checkpoint:
+        """Believe a checkpoint that witnesses have cosigned, or raise.
+
+        Args:
+            note: what came with an answer.
+            known: `witnessed()` from before the question was asked.
+
+        Raises:
+            BrokenProof: `UNWITNESSED` if they are no quorum, and as `accept`.
+            ServiceFault: as `accept`.
+        """
+        seen = self._open(note)
+        self.policy.require_quorum(note)
+        store = self._trust.witnessed
+        with self._keeping_evidence(store, note):
+            if known is not None and seen.size <= known.size:
+                verify_growth(known, seen, ())
+        with self._keeping_evidence(self._trust, note):
+            # All that is remembered is of one log from here on, so sizes tell which is the older one.
+            self._remember(seen, note, None)
         while True:
-            note = self.note()
-            now = self._read(note)
-            if now is not None and not _same_tree(now, agreed):
-                self._require_agreement(now, seen)
-                agreed = now
-            if now is not None and now.size >= seen.size:
-                self._keep_agreed(now, seen)
+            before_note = store.newest(self.origin)
+            before = self._read(before_note)
+            if before is not None and before.size >= seen.size:
                 return seen
-            if self._trust.replace(self.origin, note, proven.note):
-                self._keep_agreed(seen)
+            if store.replace(self.origin, before_note, note):
                 return seen
 
     def glance(self, proven: pb.ProvenCheckpoint, size: int) -> None:
@@ -121,7 +169,40 @@ class Follower:
             )
         now = self.newest()
         if now is not None and now.size == seen.size:
-            verify_growth(now, seen, ())
+            with self._keeping_evidence(self._trust, proven.note):
+                verify_growth(now, seen, ())
+
+    def _remember(self, seen: Checkpoint, its_note: bytes, agreed: Checkpoint | None) -> None:
+        """Remember a checkpoint if it is the largest, after a look that it agrees with what is remembered.
+
+        Args:
+            seen: signed by the log.
+            its_note: its note.
+            agreed: what it is known to agree with already.
+        """
+        while True:
+            note = self.note()
+            now = self._read(note)
+            if now is not None and not _same_tree(now, agreed):
+                self._require_agreement(now, seen)
+                agreed = now
+            if now is not None and now.size >= seen.size:
+                self._keep_agreed(now, seen)
+                return
+            if self._trust.replace(self.origin, note, its_note):
+                self._keep_agreed(seen)
+                return
+
+    @contextmanager
+    def _keeping_evidence(self, store: TrustStore, note: bytes) -> Iterator[None]:
+        """Send along with an error the two checkpoints that contradict each other."""
+        try:
+            yield
+        except BrokenProof as error:
+            before = store.newest(self.origin)
+            if before is not None and before != note and error.reason in _CONTRADICTIONS:
+                error.contradiction = (before, note)
+            raise
 
     def _require_agreement(self, one: Checkpoint, other: Checkpoint) -> None:
         smaller, larger = sorted((one, other), key=lambda checkpoint: checkpoint.size)
@@ -145,7 +226,7 @@ class Follower:
                 del self._agreed[next(iter(self._agreed))]
 
     def _open(self, note: bytes) -> Checkpoint:
-        return open_checkpoint(note, self.origin, [self._vkey])
+        return open_checkpoint(note, self.origin, self.policy.keys_of(self.origin))
 
     def _read(self, note: bytes | None) -> Checkpoint | None:
         if note is None:

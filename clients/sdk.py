@@ -11,6 +11,10 @@ seen before; each entry with a proof that it is in that checkpoint's tree; each 
 the log itself introduced; and what is answered has to be what was asked. If any of it fails, `BrokenProof` is raised
 and nothing is returned. It is never retried: such an answer is a bug or a lie.
 
+A policy (`ledger.policy`) may ask for more: that witnesses, who are neither the service nor this client, have cosigned.
+Then no entry is returned that is not covered by a checkpoint which a quorum of them has seen, and `checkpoint` gives no
+other. A receipt alone is the log's signed word until then; `witnessed_checkpoint` waits for the witnesses'.
+
 What no proof can show is the service's word, and the docstrings say so: flags, and that there is nothing more.
 
 Errors are those of `ledger.errors`. What the service refuses is raised as the error that it tells; `ServiceFault` with
@@ -35,6 +39,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Reason
 from ledger.note import ED25519, VerifierKey
+from ledger.policy import Policy
 from ledger.state import Listed, Party
 from suyuan.v1 import ledger_service_pb2 as pb
 
@@ -46,6 +51,7 @@ __all__ = [
     "InclusionProof",
     "LedgerClient",
     "MemoryTrust",
+    "Policy",
     "Refused",
     "Trace",
     "TrustStore",
@@ -69,35 +75,36 @@ class LedgerClient:
     def __init__(
         self,
         target: str,
-        vkey: VerifierKey | str,
+        vkey: VerifierKey | str | Policy,
         *,
         trust: TrustStore | None = None,
         root_certificates: bytes | None = None,
         timeout_s: float = 15.0,
+        witness_timeout_s: float = 15.0,
     ) -> None:
         """Prepare a connection; it is made by the first call.
 
         Args:
             target: `host:port` of the service.
-            vkey: the log's verifier key, whose name is the log's origin; from a source other than the service.
+            vkey: the log's verifier key, whose name is the log's origin; from a source other than the service. Or a
+                policy that names the keys of one log, and the witnesses that have to have seen what is believed.
             trust: remembers the newest checkpoint; by default as long as this client lives.
             root_certificates: PEM certificates that the service's certificate has to lead to; without them the
                 connection is not encrypted. What is believed does not depend on it, only who can read along.
             timeout_s: seconds that each call to the service may take; a method may need several calls.
+            witness_timeout_s: seconds that new entries may wait for their witnesses.
 
         Raises:
-            BadInput: `BAD_KEY` or `UNSUPPORTED_ALGORITHM` if the key is none that a log signs with.
+            BadInput: `BAD_KEY` or `UNSUPPORTED_ALGORITHM` if the key is none that a log signs with;
+                `INVALID_REQUEST` if the policy names no log or several.
         """
-        key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
-        if key.key_type != ED25519:
-            given, expected = f"type 0x{key.key_type:02x}", f"0x{ED25519:02x} (Ed25519)"
-            raise BadInput(Reason.UNSUPPORTED_ALGORITHM, "log's key", given=given, expected=expected)
         self._session = Session(
             target,
-            key,
+            vkey if isinstance(vkey, Policy) else _policy_of(vkey),
             trust=trust or MemoryTrust(),
             root_certificates=root_certificates,
             timeout_s=timeout_s,
+            witness_timeout_s=witness_timeout_s,
         )
 
     def __enter__(self) -> Self:
@@ -209,17 +216,44 @@ class LedgerClient:
         return read.all_entries(self._session, start, size)
 
     def checkpoint(self) -> Checkpoint:
-        """The log's newest checkpoint, asked for now and proven to continue those seen before."""
+        """The log's newest checkpoint, asked for now and proven to continue those seen before.
+
+        Where the policy asks for witnesses, the newest that a quorum of them has cosigned.
+        """
+        if self._session.follower.policy.needs_witnesses:
+            return self._session.witnessed()
         method = self._session.transport.ledger.GetCheckpoint
         return self._session.ask(method, pb.GetCheckpointRequest())[1]
 
     @property
     def checkpoint_note(self) -> bytes:
-        """The signed note of the newest checkpoint that was seen; if none was, it is asked for."""
-        note = self._session.follower.note()
+        """The signed note of the newest checkpoint that was seen; if none was, it is asked for.
+
+        Where the policy asks for witnesses, of the newest that was seen with their cosignatures, which stand in it.
+        """
+        follower = self._session.follower
+        newest = follower.witnessed_note if follower.policy.needs_witnesses else follower.note
+        note = newest()
         if note is None:
             self.checkpoint()
-            note = self._session.follower.note()
+            note = newest()
+        return note or b""
+
+    def witnessed_checkpoint(self, least: int = 0) -> bytes:
+        """The signed note of a checkpoint that a quorum of the policy's witnesses has cosigned.
+
+        Args:
+            least: entries that it has to cover; such a one is waited for. An entry that was just appended is covered
+                from its index + 1 on.
+
+        Raises:
+            BrokenProof: `UNWITNESSED` if there is none in time.
+        """
+        follower = self._session.follower
+        note, known = follower.witnessed_note(), follower.witnessed()
+        if note is None or known is None or known.size < least or not least:
+            self._session.witnessed(least)
+            note = follower.witnessed_note()
         return note or b""
 
     def inclusion_proof(self, index: int, size: int = 0) -> InclusionProof:
@@ -305,6 +339,14 @@ class LedgerClient:
         if (event_id is None) == (buyer_key_id is None):
             raise _one_of("sale", event_id, "an event id or a purchase key's id")
         return lookup.sale(self._session, event_id=event_id, buyer_key_id=buyer_key_id)
+
+
+def _policy_of(vkey: VerifierKey | str) -> Policy:
+    key = VerifierKey.parse(vkey) if isinstance(vkey, str) else vkey
+    if key.key_type != ED25519:
+        given, expected = f"type 0x{key.key_type:02x}", f"0x{ED25519:02x} (Ed25519)"
+        raise BadInput(Reason.UNSUPPORTED_ALGORITHM, "log's key", given=given, expected=expected)
+    return Policy.of(key)
 
 
 def _one_of(subject: str, given: object, expected: str) -> BadInput:

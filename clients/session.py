@@ -7,7 +7,8 @@ verifies all of it up to the genesis.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import grpc
@@ -30,7 +31,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.errors import BrokenProof, Conflict, LedgerError, Reason, ServiceFault
 from ledger.event import Kind
 from ledger.keys import key_id_of
-from ledger.note import VerifierKey
+from ledger.policy import Policy
 from suyuan.v1 import ledger_service_pb2 as pb
 from suyuan.v1 import registry_service_pb2
 
@@ -39,6 +40,10 @@ MAX_FETCHED = 1_000
 
 MAX_KEYS_KEPT = 10_000
 """Introductions that are kept for later answers; a fuller ring is left to those who use it, and a new one begun."""
+
+
+_WITNESS_POLL_S = 0.2
+_WITNESS_POLL_MOST_S = 1.0
 
 
 class _Answer(Protocol):
@@ -56,17 +61,19 @@ class Session:
     def __init__(
         self,
         target: str,
-        vkey: VerifierKey,
+        policy: Policy,
         *,
         trust: TrustStore,
         root_certificates: bytes | None,
         timeout_s: float,
+        witness_timeout_s: float,
     ) -> None:
         """As `LedgerClient`."""
+        self.follower = Follower(policy, trust, self.consistency)
         self.transport = Transport(target, root_certificates=root_certificates, timeout_s=timeout_s)
-        self.follower = Follower(vkey, trust, self.consistency)
         self.heads = ChainHeads()
-        self._ring = KeyRing(vkey.name)
+        self._ring = KeyRing(self.follower.origin)
+        self._witness_timeout_s = witness_timeout_s
         self._genesis: VerifiedEntry | None = None
 
     def ask(
@@ -74,12 +81,15 @@ class Session:
     ) -> tuple[Answer, Checkpoint]:
         """Ask for an answer with a checkpoint, and verify the checkpoint.
 
+        Where the policy asks for witnesses, an answer with entries that no cosigned checkpoint covers yet waits until
+        one does.
+
         Args:
             method: of a stub.
             request: without `known_size`, which is put in here where there is such a field.
 
         Raises:
-            BrokenProof: as `Follower.accept` says.
+            BrokenProof: as `Follower.accept` and `witnessed` say.
             LedgerError: what the service refused.
         """
         known = self.follower.newest()
@@ -87,7 +97,55 @@ class Session:
         if names_size and known is not None:
             request.known_size = known.size  # type: ignore[attr-defined]  # it has the field
         answer = self.transport.call(method, request)
-        return answer, self.follower.accept(answer.checkpoint, known, has_proof=names_size)
+        checkpoint = self.follower.accept(answer.checkpoint, known, has_proof=names_size)
+        if self.follower.policy.needs_witnesses:
+            self._require_witnessed(answer)
+        return answer, checkpoint
+
+    def witnessed(self, least: int = 0) -> Checkpoint:
+        """The newest checkpoint that a quorum of the policy's witnesses has cosigned, asked for now.
+
+        Args:
+            least: entries that it has to cover; it is waited for.
+
+        Raises:
+            BrokenProof: `UNWITNESSED` if there is none in time, and as `Follower.accept_witnessed` says.
+            LedgerError: what the service refused.
+        """
+        deadline = time.monotonic() + self._witness_timeout_s
+        delay_s = _WITNESS_POLL_S
+        while True:
+            checkpoint = self._ask_witnessed()
+            if checkpoint is not None and checkpoint.size >= least:
+                return checkpoint
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise BrokenProof(
+                    Reason.UNWITNESSED,
+                    f"cosigned checkpoint of {self.follower.origin}",
+                    given="none" if checkpoint is None else f"one of {checkpoint.size} entries",
+                    expected=f"one of at least {max(least, 1)} entries by a quorum: {self.follower.policy.wanted}",
+                )
+            time.sleep(min(delay_s, left_s))
+            delay_s = min(delay_s * 2, _WITNESS_POLL_MOST_S)
+
+    def _ask_witnessed(self) -> Checkpoint | None:
+        known = self.follower.witnessed()
+        request = pb.GetCheckpointRequest(witnessed=True)
+        try:
+            answer = self.transport.call(self.transport.ledger.GetCheckpoint, request)
+        except ServiceFault as error:
+            if error.reason is not Reason.NO_QUORUM:
+                raise
+            return None
+        return self.follower.accept_witnessed(answer.checkpoint.note, known)
+
+    def _require_witnessed(self, answer: object) -> None:
+        """Wait until the entries of an answer are below a checkpoint that a quorum has cosigned."""
+        least = max((entry.index + 1 for entry in _entries_in(answer)), default=0)
+        known = self.follower.witnessed()
+        if known is None or known.size < least:
+            self.witnessed(least)
 
     def consistency(self, old_size: int, new_size: int) -> Sequence[bytes]:
         """The log's consistency proof from one size to a larger one, not verified.
@@ -216,6 +274,13 @@ class Session:
             "none: the service knows no such key",
             "an entry of the log",
         )
+
+
+def _entries_in(answer: object) -> Iterator[pb.ProvenEntry]:
+    """All entries that an answer brings, whatever its fields are called."""
+    for field, value in answer.ListFields() if isinstance(answer, Message) else ():
+        if field.message_type is pb.ProvenEntry.DESCRIPTOR:
+            yield from value if field.is_repeated else (value,)
 
 
 def _not_introducing(subject: str, entry: VerifiedEntry) -> BrokenProof:

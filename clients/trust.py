@@ -48,6 +48,10 @@ class TrustStore(Protocol):
             BrokenProof: `ROLLBACK` if the new checkpoint is not larger.
         """
 
+    @property
+    def witnessed(self) -> TrustStore:
+        """The same for checkpoints that a quorum of witnesses has cosigned: they are remembered apart."""
+
 
 class MemoryTrust:
     """Remembers as long as the process lives."""
@@ -55,6 +59,15 @@ class MemoryTrust:
     def __init__(self) -> None:
         self._notes: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        self._witnessed: MemoryTrust | None = None
+
+    @property
+    def witnessed(self) -> MemoryTrust:
+        """As `TrustStore.witnessed`."""
+        with self._lock:
+            if self._witnessed is None:
+                self._witnessed = MemoryTrust()
+            return self._witnessed
 
     def newest(self, origin: str) -> bytes | None:
         """As `TrustStore.newest`."""
@@ -85,6 +98,11 @@ class FileTrust:
             folder: for instance `~/.local/state/suyuan/trust`.
         """
         self._folder = Path(folder)
+
+    @property
+    def witnessed(self) -> FileTrust:
+        """As `TrustStore.witnessed`: a folder within this one."""
+        return FileTrust(self._folder / "witnessed")
 
     def path(self, origin: str) -> Path:
         """The file for a log; named after it as far as file systems allow, and after a hash to be unique."""

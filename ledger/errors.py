@@ -115,6 +115,10 @@ class Conflict(LedgerError):
 class BrokenProof(LedgerError):
     """A proof does not hold: a bug or a lie, never a hiccup."""
 
+    contradiction: tuple[bytes, bytes] | None = None
+    """The signed checkpoint that was believed before and the one that contradicts it, where that is what is broken:
+    evidence to be kept (`ledger.contradiction`)."""
+
 
 class ServiceFault(LedgerError):
     """The service cannot answer now."""

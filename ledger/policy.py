@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.cosignature import COSIGNATURE_TYPES, Cosignature, cosignatures_of
@@ -85,6 +85,21 @@ class Policy:
         """
         return _Reading().read(raw)
 
+    @classmethod
+    def of(cls, *vkeys: VerifierKey) -> Policy:
+        """The policy to believe whatever one of these keys has signed, which are keys of one log or of several."""
+        text = "".join(f"log {vkey}\n" for vkey in vkeys) + f"quorum {NONE}\n"
+        return cls(tuple(PolicyLog(vkey) for vkey in vkeys), text=text)
+
+    def with_logs(self, *vkeys: VerifierKey) -> Policy:
+        """The same witnesses and quorum, for logs that sign with these keys and no others."""
+        return replace(self, logs=tuple(PolicyLog(vkey) for vkey in vkeys))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The logs that it names, each once."""
+        return tuple(dict.fromkeys(log.vkey.name for log in self.logs))
+
     @property
     def needs_witnesses(self) -> bool:
         """Whether a checkpoint needs any cosignature."""
@@ -133,7 +148,7 @@ class Policy:
                 Reason.UNWITNESSED,
                 f"cosignatures of the checkpoint of {origin[:80]}",
                 given=", ".join(map(printable_name, names)) or "none that count",
-                expected=f"a quorum: {self.describe(self.quorum)}",
+                expected=f"a quorum: {self.wanted}",
             )
         return cosignatures
 
@@ -146,6 +161,11 @@ class Policy:
         """
         checkpoint = open_checkpoint(note, origin, self.keys_of(origin))
         return checkpoint, self.require_quorum(note)
+
+    @property
+    def wanted(self) -> str:
+        """The quorum, for people."""
+        return self.describe(self.quorum)
 
     def describe(self, name: str) -> str:
         """Who stands behind a name, for people: `2 of (a, b, c)`."""

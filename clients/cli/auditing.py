@@ -39,10 +39,10 @@ def audit(session: Session, files: Iterable[Path]) -> bool:
         BrokenProof: a remembered checkpoint, or one in the files, is not signed by the log's key.
         BadInput: a file cannot be read.
     """
-    origin = session.vkey.name
+    origin = session.origin
     remembered = session.trust.newest(origin)
     notes = [*([remembered] if remembered else []), *(read_input(path, "checkpoint") for path in files)]
-    known = [open_checkpoint(note, origin, [session.vkey]) for note in notes]
+    known = [open_checkpoint(note, origin, session.vkeys) for note in notes]
     audit_of_log = _Audit(session, known)
     with session.out.progress("Auditing") as progress:
         report = audit_of_log.run(progress)
@@ -57,7 +57,7 @@ class _Audit:
 
     def __init__(self, session: Session, known: list[Checkpoint]) -> None:
         self._session = session
-        self._auditor = Auditor(session.vkey.name, known=known)
+        self._auditor = Auditor(session.origin, known=known)
         self._client = session.connect(MemoryTrust())
         self.note = b""
         """The signed note of the checkpoint up to which the log was read."""
@@ -185,7 +185,7 @@ def _counts(report: AuditReport, known: list[Checkpoint]) -> Iterator[str]:
 def _remember(session: Session, before: bytes | None, note: bytes) -> None:
     """Remember the audited checkpoint, unless a larger one is remembered, or another process was faster."""
     if before is None or _size(before) < _size(note):
-        session.trust.replace(session.vkey.name, before, note)
+        session.trust.replace(session.origin, before, note)
 
 
 def _size(note: bytes) -> int:

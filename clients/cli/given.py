@@ -20,6 +20,7 @@ from clients.cli.options import (
     KeyOption,
     PassphraseFileOption,
     PlaceOption,
+    PolicyOption,
     ServerOption,
     TimeoutOption,
     TokenOption,
@@ -48,12 +49,17 @@ def reading(
     output: FormatOption = None,
     server: ServerOption = None,
     vkey: VkeyOption = None,
+    policy: PolicyOption = None,
     ca: CaOption = None,
     timeout: TimeoutOption = None,
     config: ConfigOption = None,
 ) -> Session:
     """A session that only asks."""
-    return Session(**_service(output=output, server=server, vkey=vkey, ca=ca, timeout=timeout, config=config))
+    return Session(
+        **_service(
+            output=output, server=server, vkey=vkey, policy=policy, ca=ca, timeout=timeout, config=config
+        )
+    )
 
 
 def signing(
@@ -68,12 +74,15 @@ def signing(
     output: FormatOption = None,
     server: ServerOption = None,
     vkey: VkeyOption = None,
+    policy: PolicyOption = None,
     ca: CaOption = None,
     timeout: TimeoutOption = None,
     config: ConfigOption = None,
 ) -> Signing:
     """A session of a party."""
-    service = _service(output=output, server=server, vkey=vkey, ca=ca, timeout=timeout, config=config)
+    service = _service(
+        output=output, server=server, vkey=vkey, policy=policy, ca=ca, timeout=timeout, config=config
+    )
     settings: Settings = service["settings"]
     return Signing(
         **service,
@@ -105,12 +114,15 @@ def buying(
     output: FormatOption = None,
     server: ServerOption = None,
     vkey: VkeyOption = None,
+    policy: PolicyOption = None,
     ca: CaOption = None,
     timeout: TimeoutOption = None,
     config: ConfigOption = None,
 ) -> Buying:
     """A session of a buyer."""
-    service = _service(output=output, server=server, vkey=vkey, ca=ca, timeout=timeout, config=config)
+    service = _service(
+        output=output, server=server, vkey=vkey, policy=policy, ca=ca, timeout=timeout, config=config
+    )
     return Buying(
         **service, **_circumstances(service["settings"], at, place, None, evidence), token_path=token
     )
@@ -139,6 +151,7 @@ def _service(
     output: Format | None,
     server: str | None,
     vkey: str | None,
+    policy: Path | None,
     ca: Path | None,
     timeout: str | None,
     config: Path | None,
@@ -149,6 +162,7 @@ def _service(
         "out": output_of(output, settings),
         "target": server or settings.text("server") or DEFAULT_SERVER,
         "vkey_text": vkey or settings.text("vkey"),
+        "policy_path": policy or settings.path("policy"),
         "ca": ca or settings.path("ca"),
         "timeout_s": _seconds(timeout or settings.text("timeout") or DEFAULT_TIMEOUT_S),
     }

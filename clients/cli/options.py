@@ -47,7 +47,17 @@ VkeyOption = Annotated[
         "--vkey",
         envvar="SUYUAN_VKEY",
         metavar="VKEY",
-        help="The log's verifier key: whom to believe.",
+        help="The log's verifier key: whom to believe. Several, with blanks between, while the log changes its key.",
+        rich_help_panel=SERVICE,
+    ),
+]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy",
+        envvar="SUYUAN_POLICY",
+        metavar="FILE",
+        help="Believe only what enough witnesses have cosigned: a C2SP tlog-policy.",
         rich_help_panel=SERVICE,
     ),
 ]

@@ -34,6 +34,7 @@ from ledger.event import Event
 from ledger.form import Body
 from ledger.keys import PrivateKey
 from ledger.note import VerifierKey
+from ledger.policy import Policy
 
 if TYPE_CHECKING:
     from clients.sdk import LedgerClient
@@ -64,6 +65,7 @@ class Session(Local):
 
     target: str
     vkey_text: str | None
+    policy_path: Path | None
     ca: Path | None
     timeout_s: float
     _clients: list[LedgerClient] = field(default_factory=list)
@@ -74,13 +76,21 @@ class Session(Local):
             client.close()
 
     @cached_property
-    def vkey(self) -> VerifierKey:
-        """The log's verifier key.
+    def policy(self) -> Policy:
+        """Whom to believe: the keys of one log, and the witnesses that must have seen what it shows.
+
+        Keys that were told count instead of those in the policy's file.
 
         Raises:
-            BadInput: `INVALID_REQUEST` if nobody told it: whom to believe cannot be learnt from who answers.
+            BadInput: `INVALID_REQUEST` if nobody told: whom to believe cannot be learnt from who answers; or if what
+                was told names several logs.
         """
-        if not self.vkey_text:
+        vkeys = [VerifierKey.parse(word) for word in (self.vkey_text or "").split()]
+        policy = Policy.of(*vkeys)
+        if self.policy_path is not None:
+            told = Policy.parse(read_input(self.policy_path, "policy"))
+            policy = told.with_logs(*vkeys) if vkeys else told
+        if not policy.logs:
             raise BadInput(
                 Reason.INVALID_REQUEST,
                 "verifier key of the log",
@@ -88,7 +98,24 @@ class Session(Local):
                 expected="--vkey, $SUYUAN_VKEY or `vkey` in the configuration file. The log's operator prints it with "
                 "`suyuan operator vkey`; get it in a way that you trust, for it decides what is believed",
             )
-        return VerifierKey.parse(self.vkey_text)
+        if len(policy.origins) != 1:
+            raise BadInput(
+                Reason.INVALID_REQUEST,
+                "logs to believe",
+                given=", ".join(policy.origins),
+                expected="one: say which by --vkey",
+            )
+        return policy
+
+    @property
+    def origin(self) -> str:
+        """The log's identity."""
+        return self.policy.origins[0]
+
+    @property
+    def vkeys(self) -> tuple[VerifierKey, ...]:
+        """The log's verifier keys; several while it changes its key."""
+        return self.policy.keys_of(self.origin)
 
     @cached_property
     def trust(self) -> FileTrust:
@@ -111,7 +138,7 @@ class Session(Local):
 
         client = LedgerClient(
             self.target,
-            self.vkey,
+            self.policy,
             trust=trust,
             root_certificates=None if self.ca is None else read_input(self.ca, "root certificates"),
             timeout_s=self.timeout_s,

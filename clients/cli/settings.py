@@ -29,6 +29,7 @@ DEFAULT_SERVER: Final = "127.0.0.1:7443"
 SETTINGS: Final = (
     "server",
     "vkey",
+    "policy",
     "ca",
     "key",
     "passphrase_file",

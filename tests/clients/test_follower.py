@@ -13,8 +13,9 @@ from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.errors import BrokenProof, Reason, ServiceFault
 from ledger.merkle import EMPTY_ROOT
 from ledger.note import NoteSigner
+from ledger.policy import Policy
 
-VKEY = CITY_SIGNER.vkey
+POLICY = Policy.of(CITY_SIGNER.vkey)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def trust():
 
 @pytest.fixture
 def follower(trust, asked):
-    return Follower(VKEY, trust, asked)
+    return Follower(POLICY, trust, asked)
 
 
 def answer(log, size, known=0):
@@ -142,7 +143,7 @@ def test_who_loses_the_race_to_remember_tries_again(trust, log, asked):
                 super().replace(origin, old, answer(log, 9).note)
             return super().replace(origin, old, new)
 
-    follower = Follower(VKEY, Contended(), asked)
+    follower = Follower(POLICY, Contended(), asked)
     follower.accept(answer(log, 5), None)
     assert follower.accept(answer(log, 12, 5), follower.newest()) == head_of(log, 12)
     assert asked == [(9, 12)]
@@ -247,7 +248,7 @@ def test_a_branch_that_lost_the_race_is_not_taken_for_proven(log, fork, asked):
                 super().replace(origin, old, answer(log, 12).note)
             return super().replace(origin, old, new)
 
-    follower = Follower(VKEY, Overtaken(), asked)
+    follower = Follower(POLICY, Overtaken(), asked)
     follower.accept(answer(log, 10), None)
     known = follower.newest()
     for _ in range(2):
@@ -258,7 +259,10 @@ def test_a_branch_that_lost_the_race_is_not_taken_for_proven(log, fork, asked):
 def test_the_note_of_another_key(follower, log):
     impostor = NoteSigner(ORIGIN, signing_key("impostor")._key)
     message = refused(lambda: follower.accept(signed(head_of(log, 5), impostor), None), Reason.BAD_NOTE)
-    assert message == f"signatures of the note: given 1 by unknown keys, expected one by {VKEY.label}"
+    assert (
+        message
+        == f"signatures of the note: given 1 by unknown keys, expected one by {CITY_SIGNER.vkey.label}"
+    )
 
 
 def test_the_checkpoint_of_another_log(follower, log):
@@ -279,7 +283,7 @@ def test_no_note_at_all(follower, log, note):
 
 
 def test_a_proof_that_is_none(log, trust):
-    follower = Follower(VKEY, trust, lambda old, new: [bytes(32)])
+    follower = Follower(POLICY, trust, lambda old, new: [bytes(32)])
     follower.accept(answer(log, 5), None)
     message = refused(
         lambda: follower.accept(signed(head_of(log, 9)), follower.newest(), has_proof=False), Reason.FORK
@@ -291,7 +295,7 @@ def test_a_service_that_cannot_be_asked_is_not_called_a_liar(log, trust):
     def unreachable(old, new):
         raise ServiceFault(Reason.UNREACHABLE, "service", given="nothing", expected="an answer")
 
-    follower = Follower(VKEY, trust, unreachable)
+    follower = Follower(POLICY, trust, unreachable)
     follower.accept(answer(log, 5), None)
     with pytest.raises(ServiceFault):
         follower.accept(signed(head_of(log, 9)), follower.newest(), has_proof=False)
@@ -308,10 +312,10 @@ def test_an_empty_log_grows_without_a_proof(follower, log, asked):
 def test_what_is_remembered_was_signed_by_another_key(trust, log, asked):
     note = sign_checkpoint(head_of(log, 5), NoteSigner(ORIGIN, signing_key("old key")._key))
     assert trust.replace(ORIGIN, None, note)
-    message = refused(Follower(VKEY, trust, asked).newest, Reason.BAD_NOTE)
+    message = refused(Follower(POLICY, trust, asked).newest, Reason.BAD_NOTE)
     assert message == (
         "remembered checkpoint of ledger.test/city: signatures of the note: given 1 by unknown keys, "
-        f"expected one by {VKEY.label}"
+        f"expected one by {CITY_SIGNER.vkey.label}"
     )
 
 
