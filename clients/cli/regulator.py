@@ -8,12 +8,21 @@ from typing import Annotated
 import typer
 
 from clients.cli import auditing, verifying
+from clients.cli import evidence as evidence_files
 from clients.cli.codes import parse_hash, parse_party, read_subject
 from clients.cli.commands import command, group
 from clients.cli.forms import number, role_word, status_word
-from clients.cli.given import reading, signing, signing_offline
+from clients.cli.given import believing, reading, signing, signing_offline
 from clients.cli.inputs import commitment_to
-from clients.cli.options import BarcodeArgument, CarrierOption, TextFileOption, TextOption, word_option
+from clients.cli.options import (
+    BarcodeArgument,
+    CarrierOption,
+    MaybeBarcodeArgument,
+    SaleOption,
+    TextFileOption,
+    TextOption,
+    word_option,
+)
 from clients.cli.output import local_text, utc_text
 from clients.cli.parties import (
     LicenceNumberOption,
@@ -28,7 +37,7 @@ from clients.cli.parties import (
 from clients.cli.parties import register as register_party
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
-from clients.cli.session import Session, Signing
+from clients.cli.session import Believing, Session, Signing
 from clients.cli.status import Status
 from clients.cli.words import Revocation, Role, StatusReason
 from clients.new_file import write_new
@@ -37,6 +46,15 @@ from ledger.errors import BadInput, Reason
 from ledger.rules import LATEST_RULES
 from ledger.rules.founding import FORMAT_VERSION
 from suyuan.v1 import event_pb2 as pb
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="Write a report to print too, in Chinese and English: a new HTML file.",
+    ),
+]
 
 app = group("Found a log, say who may speak, verify, audit.")
 
@@ -216,15 +234,8 @@ def recall_product(
 def verify(
     session: Session,
     *,
-    barcode: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
-        ),
-    ] = None,
-    sale: Annotated[
-        str | None, typer.Option("--sale", metavar="SALE", help="Event id of a sale, instead of BARCODE.")
-    ] = None,
+    barcode: MaybeBarcodeArgument = None,
+    sale: SaleOption = None,
     carrier: CarrierOption = None,
 ) -> None:
     """Verify all that is recorded of a barcode.
@@ -269,6 +280,63 @@ def audit(
       suyuan regulator audit --format json
     """
     holds = auditing.audit(session, known or [])
+    raise typer.Exit(Status.OK if holds else Status.NEGATIVE)
+
+
+@command(app, given=reading, name="evidence")
+def make_evidence(
+    session: Session,
+    *,
+    barcode: MaybeBarcodeArgument = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where it goes: a new file.")],
+    sale: SaleOption = None,
+    report: ReportOption = None,
+    carrier: CarrierOption = None,
+) -> None:
+    """Make a file that proves what is recorded of a barcode.
+
+    It holds the entries, their proofs under one checkpoint, and the keys that signed with the entries that introduced
+    them. Whoever has the log's key, or a policy, can check it years later without the service: suyuan regulator
+    verify-evidence. docs/evidence.md describes the format.
+
+    Example:
+      suyuan regulator evidence 6901234567892 --out tea.evidence.json --report tea.html
+    """
+    if (barcode is None) == (sale is None):
+        raise typer.BadParameter("name BARCODE, or a sale by --sale")
+    subject: ChainKey | bytes
+    if sale is not None:
+        subject = parse_hash("sale", sale)
+    else:
+        carrier = carrier or session.settings.text("carrier")
+        subject = read_subject(barcode or "", carrier=carrier).chain
+    evidence_files.make(session, subject, out, report)
+
+
+@command(app, given=believing)
+def verify_evidence(
+    session: Believing,
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An evidence file.")],
+    extract: Annotated[
+        Path | None,
+        typer.Option(
+            "--extract",
+            metavar="FOLDER",
+            help="Write each entry with its C2SP tlog-proof into a new folder, for other verifiers.",
+        ),
+    ] = None,
+    report: ReportOption = None,
+) -> None:
+    """Check an evidence file, without the service.
+
+    It tells who said what and when, what is proven and what is not. The keys in the file prove nothing: name the log's own by --vkey, or a policy with its witnesses by --policy. Exit
+    status 0 if all holds, 1 if anything does not, 2 if this is no evidence file or another log's.
+
+    Example:
+      suyuan regulator verify-evidence tea.evidence.json --vkey 'ledger.example/fuzhou+…'
+    """
+    holds = evidence_files.verify(session, file, extract, report)
     raise typer.Exit(Status.OK if holds else Status.NEGATIVE)
 
 
