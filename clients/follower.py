@@ -15,12 +15,14 @@ An answer that is overtaken by a newer one is honest: it may be used, and is not
 Where the policy asks for witnesses, a checkpoint that a quorum has cosigned is remembered apart. It may be older than
 the newest one that the log has signed, and has to agree with it: both are trees of one log.
 
-Two checkpoints that the log has signed and that cannot both be its own are evidence: they go along with the error.
+Two checkpoints that the log has signed and that contradict each other are evidence: they are kept beside what is
+remembered, and the error says where.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -28,6 +30,7 @@ from typing import TypeAlias
 from clients.trust import TrustStore
 from clients.verify import verify_growth
 from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.contradiction import REASONS, Contradiction
 from ledger.errors import BadInput, BrokenProof, Reason
 from ledger.policy import Policy
 from suyuan.v1 import ledger_service_pb2 as pb
@@ -37,9 +40,6 @@ ConsistencyProver: TypeAlias = Callable[[int, int], Sequence[bytes]]
 
 MAX_AGREED = 1_024
 """Checkpoints that are kept in memory as proven to agree with the remembered one."""
-
-
-_CONTRADICTIONS = frozenset({Reason.FORK, Reason.ROLLBACK, Reason.BAD_CONSISTENCY_PROOF})
 
 
 class Follower:
@@ -107,19 +107,24 @@ class Follower:
         """The newest checkpoint that a quorum of witnesses has cosigned; None if none was seen yet.
 
         Raises:
-            BrokenProof: `BAD_NOTE` if what is remembered was not signed by the log's key, `UNWITNESSED` if it has not
-                the quorum of the policy, which was another one when it was remembered.
+            BrokenProof: `BAD_NOTE` if what is remembered was not signed by the log's key.
         """
-        note = self.witnessed_note()
-        if note is None:
-            return None
-        checkpoint = self._read(note)
-        self.policy.require_quorum(note)
-        return checkpoint
+        return self._read(self.witnessed_note())
 
     def witnessed_note(self) -> bytes | None:
-        """Its signed note, with the cosignatures."""
-        return self._trust.witnessed.newest(self.origin)
+        """Its signed note, with the cosignatures.
+
+        What was remembered under another policy counts only if it satisfies this one too.
+        """
+        note = self._trust.witnessed.newest(self.origin)
+        return note if note is not None and self._has_quorum(note) else None
+
+    def _has_quorum(self, note: bytes) -> bool:
+        try:
+            self.policy.require_quorum(note)
+        except BrokenProof:
+            return False
+        return True
 
     def accept_witnessed(self, note: bytes, known: Checkpoint | None) -> Checkpoint:
         """Believe a checkpoint that witnesses have cosigned, or raise.
@@ -144,7 +149,9 @@ class Follower:
         while True:
             before_note = store.newest(self.origin)
             before = self._read(before_note)
-            if before is not None and before.size >= seen.size:
+            overtaken = before is not None and before.size >= seen.size
+            # The same checkpoint with other cosignatures may satisfy a policy that what is remembered does not.
+            if overtaken and not (_same_tree(seen, before) and self.witnessed_note() is None):
                 return seen
             if store.replace(self.origin, before_note, note):
                 return seen
@@ -195,13 +202,15 @@ class Follower:
 
     @contextmanager
     def _keeping_evidence(self, store: TrustStore, note: bytes) -> Iterator[None]:
-        """Send along with an error the two checkpoints that contradict each other."""
+        """Keep the two checkpoints that contradict each other, if that is what an error is about."""
         try:
             yield
         except BrokenProof as error:
             before = store.newest(self.origin)
-            if before is not None and before != note and error.reason in _CONTRADICTIONS:
-                error.contradiction = (before, note)
+            if before is not None and before != note and error.reason in REASONS:
+                at_us = time.time_ns() // 1_000
+                found = Contradiction(self.origin, error.reason, str(error), at_us, (before, note))
+                error.evidence = self._trust.keep(found)
             raise
 
     def _require_agreement(self, one: Checkpoint, other: Checkpoint) -> None:

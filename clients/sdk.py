@@ -307,6 +307,23 @@ class LedgerClient:
         """
         return proofs.consistency_proof(self._session, old_size, new_size)
 
+    def growth_proof(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
+        """What the log says to prove that its tree of one size is the beginning of that of another; not verified.
+
+        For whoever has two signed checkpoints of these sizes, from wherever, and verifies the proof against them
+        (`ledger.merkle.verify_consistency`).
+
+        Args:
+            old_size: of the smaller tree.
+            new_size: of the larger one.
+
+        Raises:
+            BrokenProof: `FORK` if the log refuses to give a proof.
+        """
+        read.require_number("old tree size", old_size)
+        read.require_number("new tree size", new_size, old_size)
+        return tuple(self._session.consistency(old_size, new_size))
+
     def party(self, chain: ChainKey | str) -> VerifiedParty:
         """A party with its keys, computed again from its own chain.
 

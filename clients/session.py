@@ -143,6 +143,8 @@ class Session:
     def _require_witnessed(self, answer: object) -> None:
         """Wait until the entries of an answer are below a checkpoint that a quorum has cosigned."""
         least = max((entry.index + 1 for entry in _entries_in(answer)), default=0)
+        if not least:
+            return
         known = self.follower.witnessed()
         if known is None or known.size < least:
             self.witnessed(least)

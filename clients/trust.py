@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ledger.checkpoint import Checkpoint
+from ledger.contradiction import Contradiction
 from ledger.errors import BadInput, BrokenProof, Reason
 from ledger.note import MAX_NOTE_SIZE, SignedNote
 
@@ -45,18 +46,23 @@ class TrustStore(Protocol):
         Whoever calls has verified the signature under `new`, and that its tree continues that of `old`.
 
         Raises:
-            BrokenProof: `ROLLBACK` if the new checkpoint is not larger.
+            BrokenProof: `ROLLBACK` if the new checkpoint is not larger, nor the same with other signatures.
         """
 
     @property
     def witnessed(self) -> TrustStore:
         """The same for checkpoints that a quorum of witnesses has cosigned: they are remembered apart."""
 
+    def keep(self, found: Contradiction) -> str | None:
+        """Keep evidence against a log; returns where it is, if others can find it there."""
+
 
 class MemoryTrust:
     """Remembers as long as the process lives."""
 
-    def __init__(self) -> None:
+    def __init__(self, evidence: TrustStore | None = None) -> None:
+        """Remember nothing yet; evidence against a log goes to another store, if one is given."""
+        self._evidence = evidence
         self._notes: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._witnessed: MemoryTrust | None = None
@@ -66,8 +72,12 @@ class MemoryTrust:
         """As `TrustStore.witnessed`."""
         with self._lock:
             if self._witnessed is None:
-                self._witnessed = MemoryTrust()
+                self._witnessed = MemoryTrust(self._evidence)
             return self._witnessed
+
+    def keep(self, found: Contradiction) -> str | None:
+        """As `TrustStore.keep`."""
+        return None if self._evidence is None else self._evidence.keep(found)
 
     def newest(self, origin: str) -> bytes | None:
         """As `TrustStore.newest`."""
@@ -103,6 +113,22 @@ class FileTrust:
     def witnessed(self) -> FileTrust:
         """As `TrustStore.witnessed`: a folder within this one."""
         return FileTrust(self._folder / "witnessed")
+
+    def keep(self, found: Contradiction) -> str:
+        """As `TrustStore.keep`: a file for each pair of checkpoints, in a folder `evidence` within this one.
+
+        Raises:
+            BadInput: `INVALID_REQUEST` if it cannot be written.
+        """
+        folder = self._folder / "evidence"
+        pair = sha256(b"\0".join(found.checkpoints)).hexdigest()[:16]
+        path = folder / f"{self.path(found.origin).stem}-{found.reason.lower()}-{pair}.json"
+        with self._readable():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # The same pair again is no news: what was found first stays.
+            if not path.exists():
+                _write_whole(path, found.encode())
+        return str(path)
 
     def path(self, origin: str) -> Path:
         """The file for a log; named after it as far as file systems allow, and after a hash to be unique."""
@@ -201,10 +227,12 @@ def _tree(note: bytes) -> Checkpoint:
 
 
 def _require_larger(old: bytes | None, new: bytes) -> None:
+    """Refuse to go back, or to stand still; the same tree may get other signatures."""
     if old is None:
         return
     before, after = _tree(old), _tree(new)
-    if after.size <= before.size:
+    resigned = new != old and (after.size, after.root) == (before.size, before.root)
+    if after.size <= before.size and not resigned:
         raise BrokenProof(
             Reason.ROLLBACK,
             f"checkpoint to remember of {after.origin}",

@@ -82,6 +82,8 @@ class AuditReport:
     """Entries whose kind this version does not know: signature, chain and tree were checked, the rules were not."""
     unjudged: int = 0
     """Entries under rules that this version does not know."""
+    contradicted: list[Checkpoint] = field(default_factory=list)
+    """Checkpoints seen before that the log does not continue."""
     findings: list[Finding] = field(default_factory=list)
     more_findings: int = 0
     """Findings beyond those kept."""
@@ -195,6 +197,7 @@ class Auditor:
                 f"(checkpoint); {blame} changed after it was signed",
             )
         for size in sorted(size for size in self._known if size > self.size):
+            report.contradicted += self._known[size]
             self.find(
                 None,
                 Reason.ROLLBACK,
@@ -285,4 +288,5 @@ class Auditor:
                 given=self._computed.root().hex(),
                 expected=f"{known.root.hex()} (checkpoint seen before): history was rewritten",
             )
+            self.report.contradicted.append(known)
             self.find(None, error.reason, str(error))

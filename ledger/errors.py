@@ -115,9 +115,8 @@ class Conflict(LedgerError):
 class BrokenProof(LedgerError):
     """A proof does not hold: a bug or a lie, never a hiccup."""
 
-    contradiction: tuple[bytes, bytes] | None = None
-    """The signed checkpoint that was believed before and the one that contradicts it, where that is what is broken:
-    evidence to be kept (`ledger.contradiction`)."""
+    evidence: str | None = None
+    """Where the evidence is kept, if two signed checkpoints contradict each other (`ledger.contradiction`)."""
 
 
 class ServiceFault(LedgerError):

@@ -7,18 +7,20 @@ of the audit itself remembers nothing, so that a rewritten history is read to it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from clients.cli.inputs import read_input
 from clients.cli.output import Progress, shown
 from clients.cli.session import Local, Session
-from clients.cli.status import Status, status_of
+from clients.cli.status import Status, status_of, verdict_of
 from clients.trust import MemoryTrust
 from ledger.audit import Auditor, AuditReport
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.errors import BrokenProof, LedgerError
+from ledger.contradiction import Contradiction
+from ledger.errors import BrokenProof, LedgerError, Reason
 from ledger.note import SignedNote
 
 _PAGE: Final = 1_000
@@ -27,8 +29,8 @@ MAX_MISSING: Final = 1_000
 """Entries in a row that a service cannot show before the audit gives up on the rest."""
 
 
-def audit(session: Session, files: Iterable[Path]) -> bool:
-    """Audit the log, print the report and remember the checkpoint if all holds; whether it does.
+def audit(session: Session, files: Iterable[Path]) -> Status:
+    """Audit the log, print the report and remember the checkpoint if all holds; the exit status that tells it.
 
     Args:
         session: whom to ask.
@@ -46,10 +48,34 @@ def audit(session: Session, files: Iterable[Path]) -> bool:
     audit_of_log = _Audit(session, known)
     with session.out.progress("Auditing") as progress:
         report = audit_of_log.run(progress)
-    _tell(session, report, known)
+    kept = audit_of_log.evidence | _keep_evidence(
+        session, report, dict(zip(known, notes, strict=True)), audit_of_log.note
+    )
+    _tell(session, report, known, kept)
     if report.verified:
         _remember(session, remembered, audit_of_log.note)
-    return report.verified
+    # Entries that were changed after they were signed are no fork: only two signatures are.
+    return Status.OK if report.verified else verdict_of(kept.values() or [Reason.BAD_ENTRY])
+
+
+def _keep_evidence(
+    session: Session, report: AuditReport, notes: Mapping[Checkpoint, bytes], note: bytes
+) -> dict[str, Reason]:
+    """Keep the signed checkpoints that the audited one contradicts; returns where, and of what they are evidence.
+
+    If the entries do not even lead to the audited checkpoint, somebody changed them after it was signed: then it is
+    they that contradict what was seen before, and no two signatures do.
+    """
+    audited = Checkpoint.parse(SignedNote.parse(note).text) if report.contradicted else None
+    kept = {}
+    for before in report.contradicted:
+        if audited is not None and (before.size > audited.size or report.root == audited.root):
+            reason = Reason.ROLLBACK if before.size > audited.size else Reason.FORK
+            message = f"an audit of {report.size} entries does not continue a checkpoint of {before.size} seen before"
+            at_us = time.time_ns() // 1_000
+            found = Contradiction(session.origin, reason, message, at_us, (notes[before], note))
+            kept[session.trust.keep(found)] = reason
+    return kept
 
 
 class _Audit:
@@ -58,7 +84,9 @@ class _Audit:
     def __init__(self, session: Session, known: list[Checkpoint]) -> None:
         self._session = session
         self._auditor = Auditor(session.origin, known=known)
-        self._client = session.connect(MemoryTrust())
+        self._client = session.connect(MemoryTrust(session.trust))
+        self.evidence: dict[str, Reason] = {}
+        """Where evidence against the log was kept on the way, and of what."""
         self.note = b""
         """The signed note of the checkpoint up to which the log was read."""
 
@@ -95,7 +123,10 @@ class _Audit:
                 if isinstance(error, BrokenProof) and contradicted_at != auditor.size:
                     # The service contradicts what it said before. A client that knows nothing can still read on.
                     self._find(None, error)
-                    self._client, contradicted_at = self._session.connect(MemoryTrust()), auditor.size
+                    self._client, contradicted_at = (
+                        self._session.connect(MemoryTrust(self._session.trust)),
+                        auditor.size,
+                    )
                 elif stop - auditor.size > 1:
                     self._require_answer(error)
                     page = 1
@@ -117,6 +148,8 @@ class _Audit:
 
     def _find(self, index: int | None, error: LedgerError) -> None:
         self._require_answer(error)
+        if isinstance(error, BrokenProof) and error.evidence:
+            self.evidence[error.evidence] = error.reason
         what = "" if index is None else "the service cannot show it: "
         self._auditor.find(index, error.reason, f"{what}{error}")
 
@@ -126,7 +159,7 @@ class _Audit:
             raise error
 
 
-def _tell(session: Local, report: AuditReport, known: list[Checkpoint]) -> None:
+def _tell(session: Local, report: AuditReport, known: list[Checkpoint], kept: Iterable[str]) -> None:
     findings = [
         {"index": finding.index, "reason": str(finding.reason), "message": finding.message}
         for finding in report.findings
@@ -147,15 +180,15 @@ def _tell(session: Local, report: AuditReport, known: list[Checkpoint]) -> None:
         "compared_with": [checkpoint.size for checkpoint in known],
         "findings": findings,
         "more_findings": report.more_findings,
+        "evidence": list(kept),
     }
     verdict = (
         f"VERIFIED  {report.origin}"
         if report.verified
         else f"TAMPERED  {report.origin}: {total} {'finding' if total == 1 else 'findings'}"
     )
-    session.out.result(
-        told, [*_finding_lines(report), verdict, *(f"  {line}" for line in _counts(report, known))]
-    )
+    lines = [*_counts(report, known), *(f"evidence against the log was kept: {path}" for path in kept)]
+    session.out.result(told, [*_finding_lines(report), verdict, *(f"  {line}" for line in lines)])
 
 
 def _finding_lines(report: AuditReport) -> Iterator[str]:

@@ -15,13 +15,13 @@ from clients.cli.forms import checkpoint_record, entry_record
 from clients.cli.output import error_record, shown
 from clients.cli.report import Source, evidence_report, refusal_report
 from clients.cli.session import Believing, Session
-from clients.cli.status import Status, status_of
+from clients.cli.status import Status, verdict_of
 from clients.cli.verdict import Said, second_text, what_holds, what_is_not_proven
 from clients.evidence_check import CheckedEvidence, check_evidence
 from clients.new_file import file_refusal, write_whole
 from clients.verified import VerifiedEntry
 from ledger.chain_key import ChainKey
-from ledger.errors import Conflict, LedgerError, Reason
+from ledger.errors import BrokenProof, Conflict, Reason
 from ledger.evidence import MAX_BYTES, Evidence
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def make(session: Session, subject: ChainKey | bytes, out: Path, report: Path | 
     session.out.result(told, lines)
 
 
-def verify(session: Believing, path: Path, extract: Path | None, report: Path | None) -> bool:
-    """Check a file offline, and print what it proves and what not; whether it holds.
+def verify(session: Believing, path: Path, extract: Path | None, report: Path | None) -> Status:
+    """Check a file offline, and print what it proves and what not; the exit status that tells it.
 
     Raises:
         BadInput: the file cannot be read or is no evidence file, nobody told the log's key, or what is to be written
@@ -87,21 +87,19 @@ def verify(session: Believing, path: Path, extract: Path | None, report: Path | 
         evidence = Evidence.parse(raw)
         with session.out.progress("Verifying") as progress:
             checked = check_evidence(evidence, policy, progress)
-    except LedgerError as error:
-        if status_of(error) is not Status.BROKEN_PROOF:
-            raise
+    except BrokenProof as error:
         if report is not None:
             write_whole(report, refusal_report(error, source, now))
         told: dict[str, Any] = {"verified": False, **_file_record(path, source), "error": error_record(error)}
         why = f"{shown(str(error))} [{error.reason}]"
         session.out.result(told, [f"NOT VERIFIED  {path}", f"  {why}"])
-        return False
+        return verdict_of([error.reason])
     if extract is not None:
         _extract(evidence, extract)
     if report is not None:
         write_whole(report, evidence_report(checked, source, now))
     session.out.drawing(_record(checked, path, source), lambda: _drawing(checked))
-    return True
+    return Status.OK
 
 
 def _record(checked: CheckedEvidence, path: Path, source: Source) -> dict[str, Any]:

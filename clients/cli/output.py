@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from clients.cli.status import Status
-from ledger.errors import LedgerError
+from ledger.errors import BrokenProof, LedgerError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -135,6 +135,8 @@ def print_error(error: LedgerError) -> None:
     else:
         colour = None if os.environ.get("NO_COLOR") else typer.colors.RED
         typer.secho(f"Error: {shown(str(error))} [{error.reason}]", err=True, fg=colour)
+        if isinstance(error, BrokenProof) and error.evidence:
+            note(f"Evidence against the log was kept: {shown(error.evidence)}")
 
 
 def error_record(error: LedgerError) -> dict[str, str | None]:
@@ -145,6 +147,7 @@ def error_record(error: LedgerError) -> dict[str, str | None]:
         "subject": error.subject,
         "given": error.given,
         "expected": error.expected,
+        **({"evidence": error.evidence} if isinstance(error, BrokenProof) else {}),
     }
 
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli import auditing, verifying
-from clients.cli import evidence as evidence_files
+from clients.cli import auditing, comparing, evidence_commands, verifying
 from clients.cli.codes import parse_hash, parse_party, read_subject
 from clients.cli.commands import command, group
 from clients.cli.forms import number, role_word, status_word
@@ -37,8 +36,7 @@ from clients.cli.parties import (
 from clients.cli.parties import register as register_party
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
-from clients.cli.session import Believing, Session, Signing
-from clients.cli.status import Status
+from clients.cli.session import Session, Signing
 from clients.cli.words import Revocation, Role, StatusReason
 from clients.new_file import write_new
 from ledger.chain_key import LEDGER, ChainKey
@@ -46,15 +44,6 @@ from ledger.errors import BadInput, Reason
 from ledger.rules import LATEST_RULES
 from ledger.rules.founding import FORMAT_VERSION
 from suyuan.v1 import event_pb2 as pb
-
-ReportOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--report",
-        metavar="FILE",
-        help="Write a report to print too, in Chinese and English: a new HTML file.",
-    ),
-]
 
 app = group("Found a log, say who may speak, verify, audit.")
 
@@ -250,11 +239,11 @@ def verify(
     if (barcode is None) == (sale is None):
         raise typer.BadParameter("name BARCODE, or a sale by --sale")
     if sale is not None:
-        holds = verifying.verify_sale(session, parse_hash("sale", sale))
+        verdict = verifying.verify_sale(session, parse_hash("sale", sale))
     else:
         carrier = carrier or session.settings.text("carrier")
-        holds = verifying.verify_chain(session, read_subject(barcode or "", carrier=carrier).chain)
-    raise typer.Exit(Status.OK if holds else Status.NEGATIVE)
+        verdict = verifying.verify_chain(session, read_subject(barcode or "", carrier=carrier).chain)
+    raise typer.Exit(verdict)
 
 
 @command(app, given=reading)
@@ -274,70 +263,60 @@ def audit(
 
     Every leaf hash and the tree's root, every chain's links, every signature and every rule are computed anew, and
     the log must continue the checkpoint that you last verified. Exit status 0 if it is VERIFIED, 1 if it was TAMPERED
-    with, 3 if the service does not answer.
+    with (6 if it has forked, 7 if it was rolled back), 3 if the service does not answer.
 
     Example:
       suyuan regulator audit --format json
     """
-    holds = auditing.audit(session, known or [])
-    raise typer.Exit(Status.OK if holds else Status.NEGATIVE)
+    raise typer.Exit(auditing.audit(session, known or []))
 
 
-@command(app, given=reading, name="evidence")
-def make_evidence(
+@command(app, given=reading)
+def checkpoint(
     session: Session,
     *,
-    barcode: MaybeBarcodeArgument = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where it goes: a new file.")],
-    sale: SaleOption = None,
-    report: ReportOption = None,
-    carrier: CarrierOption = None,
-) -> None:
-    """Make a file that proves what is recorded of a barcode.
-
-    It holds the entries, their proofs under one checkpoint, and the keys that signed with the entries that introduced
-    them. Whoever has the log's key, or a policy, can check it years later without the service: suyuan regulator
-    verify-evidence. docs/evidence.md describes the format.
-
-    Example:
-      suyuan regulator evidence 6901234567892 --out tea.evidence.json --report tea.html
-    """
-    if (barcode is None) == (sale is None):
-        raise typer.BadParameter("name BARCODE, or a sale by --sale")
-    subject: ChainKey | bytes
-    if sale is not None:
-        subject = parse_hash("sale", sale)
-    else:
-        carrier = carrier or session.settings.text("carrier")
-        subject = read_subject(barcode or "", carrier=carrier).chain
-    evidence_files.make(session, subject, out, report)
-
-
-@command(app, given=believing)
-def verify_evidence(
-    session: Believing,
-    *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An evidence file.")],
-    extract: Annotated[
-        Path | None,
-        typer.Option(
-            "--extract",
-            metavar="FOLDER",
-            help="Write each entry with its C2SP tlog-proof into a new folder, for other verifiers.",
-        ),
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the signed note into a new file.")
     ] = None,
-    report: ReportOption = None,
 ) -> None:
-    """Check an evidence file, without the service.
+    """Verify the log's newest checkpoint and print it, to be compared with what others were shown.
 
-    It tells who said what and when, what is proven and what is not. The keys in the file prove nothing: name the log's own by --vkey, or a policy with its witnesses by --policy. Exit
-    status 0 if all holds, 1 if anything does not, 2 if this is no evidence file or another log's.
+    With --policy it is the newest that a quorum of the witnesses has cosigned.
 
     Example:
-      suyuan regulator verify-evidence tea.evidence.json --vkey 'ledger.example/fuzhou+…'
+      suyuan regulator checkpoint --out monday.checkpoint
     """
-    holds = evidence_files.verify(session, file, extract, report)
-    raise typer.Exit(Status.OK if holds else Status.NEGATIVE)
+    comparing.show(session, out)
+
+
+@command(app, given=reading)
+def compare(
+    session: Session,
+    *,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Signed checkpoints, or evidence of a contradiction as it was kept."
+        ),
+    ],
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Ask nobody: then only checkpoints of one size can be told apart."),
+    ] = False,
+) -> None:
+    """Compare checkpoints that several people were shown: are they all of one log?
+
+    What you have seen yourself is compared too. Two signed checkpoints that do not go together prove misconduct to
+    anybody. Exit status 0 if all go together, 6 if the log has forked.
+
+    Example:
+      suyuan regulator compare alice.checkpoint bob.checkpoint
+    """
+    raise typer.Exit(comparing.compare(session, files, offline=offline))
+
+
+command(app, given=reading, name="evidence")(evidence_commands.make_evidence)
+command(app, given=believing)(evidence_commands.verify_evidence)
 
 
 def _show_party(session: Signing, chain: ChainKey) -> None:

@@ -9,10 +9,10 @@ from clients.cli.forms import checkpoint_record, flag_words
 from clients.cli.history import Record, fetch_chain, fetch_sale, what_was_verified
 from clients.cli.output import error_record, local_text, shown
 from clients.cli.session import Session
-from clients.cli.status import Status, status_of
+from clients.cli.status import Status, verdict_of
 from clients.cli.telling import tell_event
 from ledger.chain_key import ChainKey
-from ledger.errors import LedgerError, Reason
+from ledger.errors import BrokenProof, LedgerError, Reason
 from ledger.event import Kind
 
 _SHOWN = 10
@@ -21,21 +21,21 @@ _SHOWN = 10
 _NOTHING = frozenset({Reason.NOT_FOUND, Reason.SALE_UNKNOWN})
 
 
-def verify_chain(session: Session, chain: ChainKey) -> bool:
-    """Verify what the ledger holds of a chain, and print the verdict; whether it holds."""
+def verify_chain(session: Session, chain: ChainKey) -> Status:
+    """Verify what the ledger holds of a chain, and print the verdict; the exit status that tells it."""
     return _verify(session, str(chain), lambda: fetch_chain(session, chain))
 
 
-def verify_sale(session: Session, event_id: bytes) -> bool:
-    """Verify the story of a sale, and print the verdict; whether it holds."""
+def verify_sale(session: Session, event_id: bytes) -> Status:
+    """Verify the story of a sale, and print the verdict; the exit status that tells it."""
     return _verify(session, f"sale {event_id.hex()}", lambda: fetch_sale(session, event_id))
 
 
-def _verify(session: Session, subject: str, fetch: Callable[[], Record]) -> bool:
+def _verify(session: Session, subject: str, fetch: Callable[[], Record]) -> Status:
     try:
         record = fetch()
     except LedgerError as error:
-        if status_of(error) is not Status.BROKEN_PROOF and error.reason not in _NOTHING:
+        if not isinstance(error, BrokenProof) and error.reason not in (*_NOTHING, Reason.STORE_DAMAGED):
             raise
         nothing = error.reason in _NOTHING
         told: dict[str, Any] = {
@@ -46,8 +46,16 @@ def _verify(session: Session, subject: str, fetch: Callable[[], Record]) -> bool
             "notes": [],
         }
         why = "nothing is recorded" if nothing else f"{shown(str(error))} [{error.reason}]"
-        session.out.result({**told, "error": error_record(error)}, [f"NOT VERIFIED  {subject}", f"  {why}"])
-        return False
+        kept = error.evidence if isinstance(error, BrokenProof) else None
+        session.out.result(
+            {**told, "error": error_record(error)},
+            [
+                f"NOT VERIFIED  {subject}",
+                f"  {why}",
+                *([f"  Evidence against the log was kept: {kept}"] if kept else []),
+            ],
+        )
+        return verdict_of([error.reason])
     holds = all(entry.signature_verified for entry in record.entries)
     checked, notes = what_was_verified(record), _notes(record)
     session.out.result(
@@ -65,7 +73,7 @@ def _verify(session: Session, subject: str, fetch: Callable[[], Record]) -> bool
             *(f"  Note: {line}" for line in notes),
         ],
     )
-    return holds
+    return Status.OK if holds else Status.NEGATIVE
 
 
 def _notes(record: Record) -> list[str]:

@@ -20,6 +20,7 @@ from clients.cli.settings import Settings
 from clients.keyfile import generate, write_key
 from ledger.audit import AuditReport, Finding
 from ledger.checkpoint import Checkpoint
+from ledger.contradiction import Contradiction
 from ledger.envelope import Envelope
 from ledger.errors import Conflict, Reason, ServiceFault
 from ledger.event import Event, Kind
@@ -499,6 +500,11 @@ def test_the_last_entry_is_gone(own):
     assert findings(done)[0] == (17, "STORE_DAMAGED")
 
 
+def kept_checkpoints(path, service):
+    """The two checkpoints in a file of evidence, their signatures verified."""
+    return Contradiction.parse(Path(path).read_bytes()).verify([VerifierKey.parse(service.vkey)])
+
+
 def test_a_history_that_goes_back(own, monkeypatch, tmp_path):
     service = own.service
     service.stop()
@@ -514,14 +520,16 @@ def test_a_history_that_goes_back(own, monkeypatch, tmp_path):
     service.start()
     monkeypatch.setenv("SUYUAN_SERVER", service.target)
     done = own.json("regulator", "audit")
-    assert done.status == 1
+    assert done.status == 7
     assert findings(done) == [(None, "ROLLBACK")]
-    assert own("platform", "history", TEA).status == 5
+    [kept] = done.record["evidence"]
+    assert [one.size for one in kept_checkpoints(kept, service)] == [19, 18]
+    assert own("platform", "history", TEA).status == 7
 
     # Another history instead of the one that was seen.
     service.append(service.city.listing(TEA, title="otherwise"), service.city.listing(TEA, title="and more"))
     done = own.json("regulator", "audit")
-    assert done.status == 1
+    assert done.status == 6
     assert findings(done) == [(None, "FORK")]
     assert "history was rewritten" in done.record["findings"][0]["message"]
     assert done.record["entries"] == 20, "it is read to its end all the same"
@@ -584,9 +592,11 @@ def test_a_service_that_contradicts_itself(liar, monkeypatch):
 
     liar.tell("ListEntries", lie)
     done = liar.line.json("regulator", "audit")
-    assert done.status == 1
+    assert done.status == 6
     assert findings(done) == [(None, "FORK")]
     assert done.record["signatures"] == 18, "all was read"
+    [kept] = done.record["evidence"]
+    assert Contradiction.parse(Path(kept).read_bytes()).reason is Reason.FORK
 
 
 def test_a_service_that_gives_up(liar, monkeypatch):
@@ -676,7 +686,7 @@ def test_what_this_version_cannot_judge(suyuan):
     report = AuditReport(ORIGIN, size=9, root=bytes(32), unknown_kinds=2, unjudged=3, more_findings=5)
     report.findings = [Finding(4, Reason.BAD_ENTRY, "x\x1b")]
     session = Local(Settings(), Output(Format.TEXT))
-    auditing._tell(session, report, [])
+    auditing._tell(session, report, [], [])
     out = suyuan.read().out
     assert out.splitlines() == [
         r"entry 4: x\x1b [BAD_ENTRY]",
