@@ -8,6 +8,7 @@ entry is proven anew under that checkpoint. Before anybody sees the result, it i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from clients.evidence_check import CheckedEvidence, check_evidence, story_of
 from clients.keyring import KeyRing, Need, introduced_key, registered_party
@@ -27,6 +28,9 @@ _TRACED = frozenset(
 )
 """Chains of one thing, whose story the service puts together."""
 
+_TRIES: Final = 3
+"""Checkpoints that are tried until one covers all that was found."""
+
 
 def make_evidence(
     client: LedgerClient,
@@ -40,22 +44,23 @@ def make_evidence(
         client: of the log.
         policy: the one that the client follows. Where it asks for witnesses, the checkpoint is one that they cosigned.
         subject: a chain, or the event id of a sale.
-        progress: is told how many entries are proven, and how many there are.
+        progress: is told how many steps are done, and how many there are: to prove each entry and to check it.
 
     Raises:
         Conflict: `NOT_FOUND` or `SALE_UNKNOWN` if there is nothing up to the checkpoint.
         BadInput: `INVALID_REQUEST` if it is too much for a file.
         BrokenProof: what came does not verify.
     """
-    client.checkpoint()
-    # Another process may have seen a newer one by now, which will do as well.
-    note = client.checkpoint_note
     [origin] = policy.origins
-    checkpoint = open_checkpoint(note, origin, policy.keys_of(origin))
-    entries = _told(client, subject, checkpoint)
+    note, checkpoint, entries = _snapshot(client, policy, subject)
     introductions = _introductions(client, origin, entries)
-    _require_room(len(entries) + len(introductions))
-    proven = _prove(client, checkpoint, [*entries, *introductions], progress)
+    count = len(entries) + len(introductions)
+    _require_room(count)
+    proven = []
+    for done, entry in enumerate((*entries, *introductions), 1):
+        proven.append(ProvenLeaf(entry.index, entry.data, client.proof_under(entry, checkpoint)))
+        if progress is not None:
+            progress(done, 2 * count)
     signed = SignedNote.parse(note)
     witnesses = cosignatures_of(signed, [witness.vkey for witness in policy.witnesses])
     evidence = Evidence(
@@ -67,19 +72,47 @@ def make_evidence(
         tuple(proven[len(entries) :]),
     )
     raw = evidence.encode()
-    return raw, check_evidence(Evidence.parse(raw), policy)
+    check = None if progress is None else lambda done, _: progress(count + done, 2 * count)
+    return raw, check_evidence(Evidence.parse(raw), policy, check)
+
+
+def _snapshot(
+    client: LedgerClient, policy: Policy, subject: ChainKey | bytes
+) -> tuple[bytes, Checkpoint, tuple[VerifiedEntry, ...]]:
+    """A checkpoint's note, the checkpoint, and what the service says of the subject up to it.
+
+    An entry that is too new for the checkpoint is worth another try, with the next one; where witnesses are asked for,
+    the SDK has waited for that. A log that grows all the time is not chased for ever.
+    """
+    [origin] = policy.origins
+    left = _TRIES
+    while True:
+        left -= 1
+        client.checkpoint()
+        # Another process may have seen a newer one by now, which will do as well.
+        note = client.checkpoint_note
+        checkpoint = open_checkpoint(note, origin, policy.keys_of(origin))
+        found = _found(client, subject)
+        if left == 0 or all(entry.index < checkpoint.size for entry in found):
+            return note, checkpoint, _told(client, subject, found, checkpoint)
+
+
+def _found(client: LedgerClient, subject: ChainKey | bytes) -> Sequence[VerifiedEntry]:
+    """What the service says of the subject, without the parcels of a product."""
+    if not isinstance(subject, ChainKey):
+        return client.trace(sale=subject).entries
+    if subject.kind in _TRACED:
+        return client.trace(chain=subject).entries
+    return client.history(subject).entries
 
 
 def _told(
-    client: LedgerClient, subject: ChainKey | bytes, checkpoint: Checkpoint
+    client: LedgerClient,
+    subject: ChainKey | bytes,
+    found: Sequence[VerifiedEntry],
+    checkpoint: Checkpoint,
 ) -> tuple[VerifiedEntry, ...]:
-    """What the service says of the subject, up to the checkpoint."""
-    if not isinstance(subject, ChainKey):
-        found: Sequence[VerifiedEntry] = client.trace(sale=subject).entries
-    elif subject.kind in _TRACED:
-        found = client.trace(chain=subject).entries
-    else:
-        found = client.history(subject).entries
+    """What of it belongs to the subject at the checkpoint, with the parcels of a product."""
     before = [entry for entry in found if entry.index < checkpoint.size]
     if isinstance(subject, ChainKey) and subject.kind is ChainKind.PRODUCT:
         before = _with_parcels(client, subject, before, checkpoint)
@@ -138,20 +171,6 @@ def _introductions(
             waiting.append(introduction)
         _require_room(len(found))
     return [found[index] for index in sorted(found)]
-
-
-def _prove(
-    client: LedgerClient,
-    checkpoint: Checkpoint,
-    entries: Sequence[VerifiedEntry],
-    progress: Callable[[int, int], None] | None,
-) -> list[ProvenLeaf]:
-    proven = []
-    for done, entry in enumerate(entries, 1):
-        proven.append(ProvenLeaf(entry.index, entry.data, client.proof_under(entry, checkpoint)))
-        if progress is not None:
-            progress(done, len(entries))
-    return proven
 
 
 def _require_room(count: int) -> None:

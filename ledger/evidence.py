@@ -40,8 +40,11 @@ FORMAT: Final = "suyuan-evidence/1"
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Bytes of the longest file."""
 
-MAX_ENTRIES: Final = 50_000
+MAX_ENTRIES: Final = 20_000
 """Proven entries in one file."""
+
+MAX_MARKS: Final = 1_500_000
+"""Commas and opening brackets in one file: more than those of so many entries with the longest proofs."""
 
 MAX_LOG_KEYS: Final = 16
 MAX_WITNESS_KEYS: Final = 100
@@ -147,7 +150,7 @@ class Evidence:
         """
         if len(raw) > MAX_BYTES:
             raise wrong("evidence file", f"{len(raw)} bytes", f"at most {MAX_BYTES} bytes")
-        value = read_json("evidence file", raw)
+        value = read_json("evidence file", raw, MAX_MARKS)
         _require_format(value)
         read = read_object("the evidence file", value, _FIELDS)
         evidence = cls(

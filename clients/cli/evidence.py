@@ -38,8 +38,7 @@ def make(session: Session, subject: ChainKey | bytes, out: Path, report: Path | 
     """
     from clients.evidence import make_evidence  # noqa: PLC0415 - gRPC takes long to load, and checking needs none
 
-    for path in filter(None, (out, report)):
-        _require_free(path)
+    _require_free(out, report)
     try:
         with session.out.progress("Proving") as progress:
             raw, checked = make_evidence(session.client, session.policy, subject, progress)
@@ -48,9 +47,10 @@ def make(session: Session, subject: ChainKey | bytes, out: Path, report: Path | 
             raise
         raise Conflict(Reason.NOT_FOUND, error.subject, given=error.given, expected=error.expected) from error
     source = _source(out, raw)
+    page = b"" if report is None else evidence_report(checked, source, datetime.now(UTC))
     write_whole(out, raw)
     if report is not None:
-        write_whole(report, evidence_report(checked, source, datetime.now(UTC)))
+        write_whole(report, page)
     told = {
         "file": str(out),
         "sha256": source.sha256.hex(),
@@ -79,8 +79,7 @@ def verify(session: Believing, path: Path, extract: Path | None, report: Path | 
             exists already.
     """
     policy = session.policy
-    for new in filter(None, (extract, report)):
-        _require_free(new)
+    _require_free(extract, report)
     raw = _read(path)
     source, now = _source(path, raw), datetime.now(UTC)
     try:
@@ -205,7 +204,10 @@ def _source(path: Path, raw: bytes) -> Source:
     return Source(path.name, sha256(raw).digest(), len(raw))
 
 
-def _require_free(path: Path) -> None:
+def _require_free(*paths: Path | None) -> None:
     """Refuse at once what would be refused after all the work."""
-    if path.exists() or path.is_symlink():
-        raise file_refusal(path, "a file that exists", "a new file")
+    seen: set[Path] = set()
+    for path in filter(None, paths):
+        if path.exists() or path.is_symlink() or path.absolute() in seen:
+            raise file_refusal(path, "a file that exists", "a new file")
+        seen.add(path.absolute())

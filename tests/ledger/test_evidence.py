@@ -287,7 +287,7 @@ def test_an_entry_among_both(content):
 
 def test_no_entries(content):
     assert refusal(spelled(content | {"entries": []})) == (
-        "entries and introductions: given 0 and 2, expected at least 1 entry, and at most 50000"
+        "entries and introductions: given 0 and 2, expected at least 1 entry, and at most 20000"
     )
 
 
@@ -297,7 +297,7 @@ def test_too_many_entries(evidence):
     with pytest.raises(BadInput) as caught:
         replace(evidence, entries=many, introductions=(ProvenLeaf(MAX_ENTRIES, b"x", ()),))
     assert str(caught.value) == (
-        "entries and introductions: given 50000 and 1, expected at least 1 entry, and at most 50000"
+        "entries and introductions: given 20000 and 1, expected at least 1 entry, and at most 20000"
     )
 
 

@@ -14,7 +14,7 @@ def refusal(attempt):
 
 
 def test_what_it_reads():
-    assert read_json("file", '{"a": ["福", 9007199254740991, true, null]}'.encode()) == {
+    assert read_json("file", '{"a": ["福", 9007199254740991, true, null]}'.encode(), 10**6) == {
         "a": ["福", 2**53 - 1, True, None]
     }
 
@@ -42,16 +42,23 @@ def test_what_it_reads():
     ids=range(13),
 )
 def test_what_it_does_not_read(raw, message):
-    assert refusal(lambda: read_json("file", raw)) == message
+    assert refusal(lambda: read_json("file", raw, 10**6)) == message
+
+
+def test_too_many_values():
+    assert read_json("file", b'[{},",[",1]', 6) == [{}, ",[", 1]
+    assert refusal(lambda: read_json("file", b'[{},",[",1]', 5)) == (
+        "commas and brackets in the file: given 6, expected at most 5"
+    )
 
 
 def test_a_byte_order_mark():
-    told = refusal(lambda: read_json("file", b"\xef\xbb\xbf{}"))
+    told = refusal(lambda: read_json("file", b"\xef\xbb\xbf{}", 10**6))
     assert told.startswith("file: given Unexpected UTF-8 BOM")
 
 
 def test_a_number_of_a_million_digits():
-    told = refusal(lambda: read_json("file", b"[" + b"9" * 1_000_000 + b"]"))
+    told = refusal(lambda: read_json("file", b"[" + b"9" * 1_000_000 + b"]", 10**6))
     assert (
         told
         == f"number in JSON: given {'9' * 128}… (1000000 characters), expected an integer, 0 to 2**53 - 1"
@@ -85,7 +92,7 @@ def test_texts():
     assert read_text("it", "福🍵", 2) == "福🍵"
     assert refusal(lambda: read_text("it", "福建", 1)) == "it: given 2 characters, expected at most 1"
     assert refusal(lambda: read_text("it", 1, 1)) == "it: given a number, expected a text"
-    half = read_json("file", b'"\\ud83c"')
+    half = read_json("file", b'"\\ud83c"', 10**6)
     assert refusal(lambda: read_text("it", half, 9)) == (
         "it: given half a character (a lone surrogate), expected Unicode text"
     )
