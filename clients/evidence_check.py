@@ -77,10 +77,14 @@ def check_evidence(
     told = {leaf.index for leaf in evidence.entries}
     entries: list[VerifiedEntry] = []
     introductions: list[VerifiedEntry] = []
-    ring, names = KeyRing(evidence.origin), dict[str, str]()
+    ring, names, places = KeyRing(evidence.origin), dict[str, str](), dict[bytes, int]()
     count = len(evidence.entries) + len(evidence.introductions)
     for done, leaf in enumerate(evidence.leaves(), 1):
         entry = _attributed(leaf, checkpoint, ring)
+        earlier = places.setdefault(entry.event.id, entry.index)
+        if earlier != entry.index:
+            given = f"that of entry {earlier} again"
+            raise mismatch(f"event of entry {entry.index}", given, "each event once in a log")
         names |= _name(entry)
         (entries if leaf.index in told else introductions).append(entry)
         if progress is not None:

@@ -462,14 +462,18 @@ def test_bytes_that_are_no_entry():
 # Any byte
 
 
-def _flips(raw, masks):
-    for place in range(len(raw)):
-        for mask in masks:
+SOAK = bool(os.environ.get("SUYUAN_SOAK"))
+
+
+def _flips(raw):
+    """The same with one bit changed: a bit of every third byte, or in a soak every bit."""
+    for place in range(0, len(raw), 1 if SOAK else 3):
+        for mask in [1 << bit for bit in range(8)] if SOAK else [1 << place % 8]:
             yield raw[:place] + bytes([raw[place] ^ mask]) + raw[place + 1 :]
 
 
-def _survivors(raw, policy, masks):
-    for flipped in _flips(raw, masks):
+def _survivors(raw, policy):
+    for flipped in _flips(raw):
         try:
             checked = check_evidence(Evidence.parse(flipped), policy)
         except LedgerError:
@@ -482,8 +486,7 @@ def test_any_byte_that_is_changed_is_found(tale):
     raw = evidence_of(
         tale.log, LOT, tale.indexes("lot"), [0, 1, 2, tale.at["key"]], witnesses=["one"]
     ).encode()
-    masks = [1 << bit for bit in range(8)] if os.environ.get("SUYUAN_SOAK") else [1]
-    assert not list(_survivors(raw, BELIEVED, masks))
+    assert not list(_survivors(raw, BELIEVED))
 
 
 def test_a_changed_signature_that_nobody_claims(tale):
@@ -493,7 +496,7 @@ def test_a_changed_signature_that_nobody_claims(tale):
     unknown = WITNESSES["two"].cosign(note.text, TIME_S)
     raw = replace(evidence, checkpoint=note.with_signatures(unknown).encode()).encode()
     true = check_evidence(Evidence.parse(raw), BELIEVED)
-    survived = list(_survivors(raw, BELIEVED, [1]))
+    survived = list(_survivors(raw, BELIEVED))
     assert survived, "the line is nobody's business"
     line = json.dumps(str(unknown), ensure_ascii=False)[1:-1].encode()
     for flipped, checked in survived:
