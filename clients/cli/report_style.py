@@ -17,7 +17,7 @@ h1 [lang=en], h2 [lang=en] { font-weight: normal; font-size: 80%; }
 .verdict strong { font-size: 14pt; }
 .holds { border-color: #17653a; } .holds strong { color: #17653a; }
 .fails { border-color: #a3141c; } .fails strong, .alarming { color: #a3141c; }
-dl { display: grid; grid-template-columns: 34mm 1fr; gap: 1mm 4mm; margin: 0; }
+dl { display: grid; grid-template-columns: 40mm 1fr; gap: 1mm 4mm; margin: 0; }
 dt, dd { margin: 0; }
 code, pre { font-family: "Noto Sans Mono CJK SC", "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: 8pt; }
 pre { white-space: pre-wrap; border: 1px solid #bbb; padding: 2mm; margin: 0; break-inside: avoid; }

@@ -235,3 +235,24 @@ def test_an_introduction_that_is_another(client, believed, liar, town):
     liar.tell("GetKey", lie)
     told = refusal(lambda: make_evidence(client, believed, PARCEL))
     assert told.startswith("introduction of key ")
+
+
+# What the SDK has for it
+
+
+def test_who_introduced_a_key_or_a_party(client, town):
+    platform = town.city.key(PLATFORM).public_key.key_id
+    for need in (platform, str(PLATFORM)):
+        entry = client.introduction(need)
+        assert (entry.index, entry.signer, entry.signature_verified) == (1, REGULATOR, True)
+    bought = client.introduction(town.city.key("buyer").public_key.key_id)
+    assert bought.index == town.indexes["sale"]
+
+
+def test_nobody_introduced_it(client):
+    assert refusal(lambda: client.introduction(bytes(32))).endswith(
+        "given none: the service knows no such key, expected an entry of the log"
+    )
+    with pytest.raises(Conflict) as caught:
+        client.introduction("party/91330106589868712W")
+    assert caught.value.reason is Reason.NOT_FOUND
