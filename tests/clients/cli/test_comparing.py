@@ -169,7 +169,8 @@ def test_a_policy_says_whom_to_believe(online, cosigning, goods, keys, monkeypat
     assert "cosigned by shanghai, 2026-09-21" in done.out
     listed = ("merchant", "list", goods, "--title", "茶", "--category", "food", "--key", keys["merchant"])
     here = ("--policy", "policy", "--server", cosigning.target)
-    assert online(*listed, *here).status == 0
+    done = online(*listed, *here)
+    assert (done.status, done.err) == (0, "Cosigned by shanghai\n")
     assert online("platform", "history", goods, *here).status == 0
 
 
@@ -191,6 +192,17 @@ def test_a_missing_cosignature_has_a_status_of_its_own(online, cosigning, goods,
     assert done.status == 8
     assert done.record["error"]["reason"] == "UNWITNESSED"
     assert online("regulator", "verify", goods, "--server", cosigning.target).status == 0
+
+
+def test_what_is_recorded_but_not_cosigned(online, cosigning, goods, keys):
+    del cosigning.lies["GetCheckpoint"]
+    listed = ("merchant", "list", goods, "--title", "茶", "--category", "food", "--key", keys["merchant"])
+    done = online.json(*listed, "--policy", "policy", "--server", cosigning.target)
+    assert done.status == 8
+    assert done.record["recorded"] is True
+    assert done.err.startswith(
+        "It is recorded, but the witnesses that your policy asks for have not cosigned it.\n"
+    )
 
 
 def test_a_policy_in_the_configuration(online, cosigning, tmp_path):
