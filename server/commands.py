@@ -23,8 +23,9 @@ from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
 from ledger.event import Event, Kind
+from ledger.note import VerifierKey
 from ledger.sequence import Sequenced, Submission
-from server.config import Settings, Tls, read_log_key
+from server.config import Settings, Tls, read_log_keys
 from server.main import configure_logs, serve
 from server.rebuild import check, rebuild
 from server.sequencer import wall_clock_us
@@ -52,16 +53,21 @@ DatabaseOption = Annotated[
     str,
     typer.Option("--database", envvar="SUYUAN_DATABASE", help="SQLite file of the log.", show_default=True),
 ]
-LogKeyOption = Annotated[
-    Path,
-    typer.Option("--log-key", envvar="SUYUAN_LOG_KEY", help="The log's signing key (PKCS#8 PEM, Ed25519)."),
+LogKeysOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--log-key",
+        envvar="SUYUAN_LOG_KEY",
+        help="The log's signing key (PKCS#8 PEM, Ed25519). Several while it changes: each signs every checkpoint.",
+        show_default=True,
+    ),
 ]
 FormatOption = Annotated[
     Format, typer.Option("--format", envvar="SUYUAN_FORMAT", help="How to print results.", show_default=True)
 ]
 
 DEFAULT_DATABASE = "suyuan.db"
-DEFAULT_LOG_KEY = Path("log.pem")
+DEFAULT_LOG_KEYS = [Path("log.pem")]
 
 
 @app.command()
@@ -70,7 +76,7 @@ def init(
         Path, typer.Option("--genesis", help="Signed genesis, as `suyuan regulator genesis` writes it.")
     ],
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Make a log from a genesis that the root regulator has signed.
@@ -82,13 +88,14 @@ def init(
     """
     submission = _read_genesis(genesis)
     origin = submission.event.message.genesis.origin
-    if not log_key.exists():
-        _make_log_key(log_key)
-    signer = read_log_key(log_key, origin)
+    for log_key in log_keys:
+        if not log_key.exists():
+            _make_log_key(log_key)
+    signers = read_log_keys(log_keys, origin)
     store = Store.create(database)
     try:
         _require_origin(store, database, origin)
-        writer = Writer(store, signer)
+        writer = Writer(store, *signers)
         writer.load()
         if writer.head is None:
             verdict = writer.write([submission], wall_clock_us()).batch.verdicts[0]
@@ -100,15 +107,21 @@ def init(
             _require_same_genesis(writer, submission, database)
     finally:
         store.close()
-    result = {"origin": origin, "vkey": str(signer.vkey), "database": database, "made": made}
-    text = f"{'Made' if made else 'There already is'} the log {origin} in {database}\nVerifier key: {signer.vkey}"
+    vkeys = [str(signer.vkey) for signer in signers]
+    result = {"origin": origin, "vkey": vkeys[0], "vkeys": vkeys, "database": database, "made": made}
+    text = "\n".join(
+        [
+            f"{'Made' if made else 'There already is'} the log {origin} in {database}",
+            *(f"Verifier key: {key}" for key in vkeys),
+        ]
+    )
     _print(output, result, text)
 
 
 @app.command("serve")
 def serve_command(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     listen: Annotated[
         str, typer.Option("--listen", envvar="SUYUAN_LISTEN", help="HOST:PORT; port 0 takes a free one.")
     ] = "127.0.0.1:7443",
@@ -140,13 +153,13 @@ def serve_command(
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
     store = Store.open(database)
     settings = Settings(listen=listen, tls=tls, ready_file=ready_file)
-    serve(settings, store, read_log_key(log_key, _origin(store, database)))
+    serve(settings, store, *read_log_keys(log_keys, _origin(store, database)))
 
 
 @app.command("rebuild")
 def rebuild_command(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Write all views anew from the log.
@@ -156,8 +169,7 @@ def rebuild_command(
     store = Store.open(database)
     try:
         with _progress("Replaying") as progress:
-            vkey = read_log_key(log_key, _origin(store, database)).vkey
-            size = rebuild(store, vkey, progress)
+            size = rebuild(store, _vkeys(store, database, log_keys), progress)
     finally:
         store.close()
     _print(output, {"entries": size}, f"Rebuilt all views from {size} entries.")
@@ -166,7 +178,7 @@ def rebuild_command(
 @app.command("check")
 def check_command(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Audit the log in a database, and compare every view with a replay.
@@ -175,9 +187,9 @@ def check_command(
     """
     store = Store.open(database, read_only=True)
     try:
-        vkey = read_log_key(log_key, _origin(store, database)).vkey
+        vkeys = _vkeys(store, database, log_keys)
         with _progress("Checking") as progress:
-            damage = check(store, vkey, progress)
+            damage = check(store, vkeys, progress)
     finally:
         store.close()
     findings = [str(finding) for finding in damage.audit.findings]
@@ -192,19 +204,21 @@ def check_command(
 @app.command()
 def vkey(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Print the log's verifier key: what clients need to believe it.
+
+    While the log changes its key, a line for each `--log-key`.
 
     Example: `export SUYUAN_VKEY=$(suyuan operator vkey)`
     """
     store = Store.open(database)
     try:
-        key = str(read_log_key(log_key, _origin(store, database)).vkey)
+        vkeys = [str(key) for key in _vkeys(store, database, log_keys)]
     finally:
         store.close()
-    _print(output, {"vkey": key}, key)
+    _print(output, {"vkey": vkeys[0], "vkeys": vkeys}, "\n".join(vkeys))
 
 
 def _read_genesis(path: Path) -> Submission:
@@ -271,6 +285,10 @@ def _origin(store: Store, database: str) -> str:
             Reason.STORE_DAMAGED, f"entry 0 in {database}", given=str(error), expected="a genesis"
         ) from error
     return event.message.genesis.origin
+
+
+def _vkeys(store: Store, database: str, log_keys: list[Path]) -> list[VerifierKey]:
+    return [signer.vkey for signer in read_log_keys(log_keys, _origin(store, database))]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,25 @@ class Settings:
     """Written when the service answers: its address, a line."""
 
 
+def read_log_keys(paths: Sequence[Path], origin: str) -> tuple[NoteSigner, ...]:
+    """The log's signing keys, each as `read_log_key` says: several while the log changes its key.
+
+    Raises:
+        BadInput: `BAD_KEY`, also if two files hold one key.
+    """
+    signers = tuple(read_log_key(path, origin) for path in paths)
+    keys = [signer.vkey for signer in signers]
+    for number, key in enumerate(keys):
+        if key in keys[:number]:
+            raise BadInput(
+                Reason.BAD_KEY,
+                f"log key {paths[number]}",
+                given=f"the key of {paths[keys.index(key)]}",
+                expected="another key",
+            )
+    return signers
+
+
 def read_log_key(path: Path, origin: str) -> NoteSigner:
     """The log's signing key from a PKCS#8 PEM file, Ed25519, that only its owner can read.
 
@@ -61,7 +81,8 @@ def read_log_key(path: Path, origin: str) -> NoteSigner:
         ) from error
     if mode & 0o077:
         raise BadInput(Reason.BAD_KEY, f"log key {path}", given=f"mode {mode:04o}", expected="mode 0600")
-    passphrase = os.environ.get("SUYUAN_LOG_KEY_PASSPHRASE")
+    # Of several keys, the passphrase is that of those which have one: a log may change from a plain key to another.
+    passphrase = os.environ.get("SUYUAN_LOG_KEY_PASSPHRASE") if b"ENCRYPTED" in pem else None
     try:
         key = load_pem_private_key(pem, passphrase.encode() if passphrase else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

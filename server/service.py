@@ -37,9 +37,9 @@ log = structlog.get_logger(__name__)
 class Service:
     """One ledger, served."""
 
-    def __init__(self, settings: Settings, store: Store, signer: NoteSigner) -> None:
+    def __init__(self, settings: Settings, store: Store, *signers: NoteSigner) -> None:
         self._settings = settings
-        self._writer = Writer(store, signer)
+        self._writer = Writer(store, *signers)
         self._sequencer = Sequencer(self._writer, limits=settings.limits)
         self._verifying = ThreadPoolExecutor(settings.verify_threads, thread_name_prefix="verify")
         self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
@@ -53,11 +53,12 @@ class Service:
         """Take up the log and begin to answer.
 
         Raises:
-            ServiceFault: as `Writer.load` says.
+            ServiceFault: as `Writer.load` and `Writer.sign_anew` say.
             BadInput: `NOT_FOUND` if the database holds no log, `INVALID_REQUEST` if the address cannot be had, or a
                 TLS file cannot be read.
         """
         self._writer.load()
+        self._writer.sign_anew()
         head = self._writer.head
         if head is None:
             raise BadInput(
