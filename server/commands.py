@@ -25,12 +25,14 @@ from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
 from ledger.event import Event, Kind
 from ledger.note import VerifierKey
 from ledger.sequence import Sequenced, Submission
-from server.config import Settings, Tls, read_log_keys
+from server.config import Settings, Tls, read_log_keys, read_witness_policy
 from server.main import configure_logs, serve
 from server.rebuild import check, rebuild
 from server.sequencer import wall_clock_us
 from server.store import queries
 from server.store.store import Store
+from server.witnessing.pace import Pace
+from server.witnessing.report import witness_report
 from server.writer import Writer
 
 app = typer.Typer(
@@ -60,6 +62,14 @@ LogKeysOption = Annotated[
         envvar="SUYUAN_LOG_KEY",
         help="The log's signing key (PKCS#8 PEM, Ed25519). Several while it changes: each signs every checkpoint.",
         show_default=True,
+    ),
+]
+WitnessPolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--witness-policy",
+        envvar="SUYUAN_WITNESS_POLICY",
+        help="Whose cosignatures the log needs (tlog-policy).",
     ),
 ]
 FormatOption = Annotated[
@@ -135,6 +145,16 @@ def serve_command(
         Path | None,
         typer.Option("--tls-client-ca", help="Demand client certificates signed by this CA (PEM)."),
     ] = None,
+    witness_policy: WitnessPolicyOption = None,
+    witness_interval: Annotated[
+        float,
+        typer.Option(
+            "--witness-interval",
+            min=0.1,
+            max=3_600,
+            help="Seconds between two checkpoints that witnesses are asked for.",
+        ),
+    ] = 2.0,
     ready_file: Annotated[
         Path | None, typer.Option("--ready-file", help="Write the address into this file once it is served.")
     ] = None,
@@ -145,6 +165,9 @@ def serve_command(
 ) -> None:
     """Serve the log by gRPC until SIGTERM or Ctrl-C.
 
+    With a witness policy (C2SP tlog-policy) the log's checkpoints are offered to the witnesses in it that have a URL,
+    and those are published that a quorum has cosigned.
+
     Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443`
     """
     configure_logs(as_json=json_logs, debug=debug)
@@ -152,8 +175,14 @@ def serve_command(
         raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-client-ca with them")
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
     store = Store.open(database)
-    settings = Settings(listen=listen, tls=tls, ready_file=ready_file)
-    serve(settings, store, *read_log_keys(log_keys, _origin(store, database)))
+    signers = read_log_keys(log_keys, _origin(store, database))
+    vkeys = [signer.vkey for signer in signers]
+    policy = read_witness_policy(witness_policy, vkeys) if witness_policy is not None else None
+    pace = Pace(interval_s=witness_interval)
+    settings = Settings(
+        listen=listen, tls=tls, ready_file=ready_file, witness_policy=policy, witness_pace=pace
+    )
+    serve(settings, store, *signers)
 
 
 @app.command("rebuild")
@@ -219,6 +248,31 @@ def vkey(
     finally:
         store.close()
     _print(output, {"vkey": vkeys[0], "vkeys": vkeys}, "\n".join(vkeys))
+
+
+@app.command()
+def witnesses(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
+    witness_policy: WitnessPolicyOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Tell which checkpoint is published, and which witnesses have cosigned it.
+
+    Exit status 0 if they are a quorum, 1 if nothing is published or they are none.
+
+    Example: `suyuan operator witnesses --witness-policy witnesses.policy`
+    """
+    if witness_policy is None:
+        raise typer.BadParameter("--witness-policy says whose cosignatures count")
+    store = Store.open(database, read_only=True)
+    try:
+        vkeys = _vkeys(store, database, log_keys)
+        told = witness_report(store, vkeys, read_witness_policy(witness_policy, vkeys))
+    finally:
+        store.close()
+    _print(output, told.as_json(), told.as_text())
+    raise typer.Exit(0 if told.quorum else 1)
 
 
 def _read_genesis(path: Path) -> Submission:

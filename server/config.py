@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger.errors import BadInput, Reason
-from ledger.note import NoteSigner
+from ledger.note import NoteSigner, VerifierKey
+from ledger.policy import MAX_BYTES, Policy
 from server.limits import Limits
+from server.witnessing.pace import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,40 @@ class Settings:
     """How long calls in flight may take to end when the service stops."""
     ready_file: Path | None = None
     """Written when the service answers: its address, a line."""
+    witness_policy: Policy | None = None
+    """Whose cosignatures checkpoints are published with; None if the log has no witnesses."""
+    witness_pace: Pace = field(default_factory=Pace)
+
+
+def read_witness_policy(path: Path, vkeys: Sequence[VerifierKey]) -> Policy:
+    """A policy (C2SP tlog-policy) from a file.
+
+    Args:
+        path: the file.
+        vkeys: the log's own keys. If the policy names logs, one of these has to be among them: the file is then for
+            clients too, and one that says another key is not for this log.
+
+    Raises:
+        BadInput: `INVALID_REQUEST` if there is none; as `Policy.parse` says; `BAD_KEY` if it is another log's.
+    """
+    try:
+        with path.open("rb") as file:
+            policy = Policy.parse(file.read(MAX_BYTES + 1))
+    except OSError as error:
+        raise BadInput(
+            Reason.INVALID_REQUEST,
+            f"witness policy {path}",
+            given=error.strerror or "no file",
+            expected="a policy as C2SP tlog-policy has it",
+        ) from error
+    if policy.logs and not set(vkeys).intersection(log.vkey for log in policy.logs):
+        raise BadInput(
+            Reason.BAD_KEY,
+            f"log lines of the witness policy {path}",
+            given=", ".join(log.vkey.label for log in policy.logs),
+            expected=f"this log, {' or '.join(vkey.label for vkey in vkeys)}",
+        )
+    return policy
 
 
 def read_log_keys(paths: Sequence[Path], origin: str) -> tuple[NoteSigner, ...]:
