@@ -1,0 +1,118 @@
+"""Real witnesses for tests: processes of their own on free ports of 127.0.0.1."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.note import VerifierKey
+
+WITNESS = "witness.example/w1"
+
+_SUYUAN = "import sys; from clients.cli.main import main; sys.exit(main())"
+_STARTUP_S = 60
+
+
+@dataclass
+class RunningWitness:
+    """A witness process; its key and database are in `folder`."""
+
+    folder: Path
+    flags: tuple[str, ...]
+    url: str = ""
+    """Its submission prefix, which is its monitoring prefix too; another port after every start."""
+    vkeys: tuple[VerifierKey, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.folder / "witness.db"
+
+    @property
+    def vkey(self) -> VerifierKey:
+        """The Ed25519 key."""
+        return self.vkeys[0]
+
+    def run(self, *args: object) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        return subprocess.run(self._command(*args), check=False, capture_output=True, text=True, timeout=120)
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        ready = self.folder / "ready"
+        ready.unlink(missing_ok=True)
+        with (self.folder / "witness.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command("--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs"),
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + _STARTUP_S
+        while not (ready.exists() and ready.read_text().endswith("\n")):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the witness did not start:\n{self.log()}")
+            time.sleep(0.02)
+        self.url = ready.read_text().strip()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal the process and wait for its end; returns its exit status."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(30)
+        self.process = None
+        return status
+
+    def log(self) -> str:
+        """What the process has logged."""
+        return (self.folder / "witness.log").read_text()
+
+    def _command(self, *args: object) -> list[str]:
+        return [
+            sys.executable, "-c", _SUYUAN, "regulator", "witness", "--key", str(self.folder / "witness.pem"),
+            "--database", str(self.database), *self.flags, *map(str, args),
+        ]  # fmt: skip
+
+
+def new_witness(
+    folder: Path, *flags: str, logs: Iterable[str | VerifierKey] = (), name: str = WITNESS
+) -> RunningWitness:
+    """A witness with its keys, not yet served.
+
+    Args:
+        folder: made if there is none; what the witness keeps goes there.
+        flags: further options of `suyuan regulator witness`.
+        logs: vkeys of the logs to watch, as `--log` takes them.
+        name: the witness's name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    watched = (part for log in logs for part in ("--log", str(log)))
+    witness = RunningWitness(folder, ("--name", name, *watched, *flags))
+    done = witness.run("--print-vkey")
+    assert done.returncode == 0, done.stderr
+    witness.vkeys = tuple(map(VerifierKey.parse, done.stdout.split()))
+    return witness
+
+
+@contextmanager
+def running_witness(
+    folder: Path, *flags: str, logs: Iterable[str | VerifierKey] = (), name: str = WITNESS
+) -> Iterator[RunningWitness]:
+    """A witness that answers; ends with the block. See `new_witness`."""
+    witness = new_witness(folder, *flags, logs=logs, name=name)
+    try:
+        witness.start()
+        yield witness
+    finally:
+        if os.environ.get("SUYUAN_TEST_LOGS"):
+            sys.stderr.write(witness.log())
+        witness.stop()
