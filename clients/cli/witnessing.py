@@ -53,6 +53,13 @@ DatabaseOption = Annotated[
         help="What it remembers (SQLite); made if there is none. Never restore an older copy of it.",
     ),
 ]
+NewDatabaseOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-database",
+        help="Begin with an empty database although the key is there: only for a key that has never cosigned.",
+    ),
+]
 LogOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -111,6 +118,7 @@ def witness(
     key: Path,
     ml_dsa_key: Path | None,
     database: Path,
+    new_database: bool,
     logs: list[str] | None,
     policy: Path | None,
     listen: str,
@@ -130,9 +138,12 @@ def witness(
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("--tls-cert and --tls-key go together")
     if print_vkey:
+        if not key.exists():
+            _require_memory(database, key, ml_dsa_key, new=new_database)
         _print_vkeys(session, cosigners(name, key, ml_dsa_key))
         return
     watched = _watched(logs or [], policy)
+    _require_memory(database, key, ml_dsa_key, new=new_database)
     from clients.witness.serving import Settings, serve  # noqa: PLC0415 - help and keys need no HTTP server
 
     serve(
@@ -146,6 +157,24 @@ def witness(
             json_logs=json_logs,
         )
     )
+
+
+def _require_memory(database: Path, *keys: Path | None, new: bool) -> None:
+    """Make the database if there is neither that nor a key; a key that has lost its database may cosign a fork.
+
+    The database is made before the keys: a crash in between leaves no key that would have to be refused.
+    """
+    from clients.witness.memory import Memory  # noqa: PLC0415 - only a witness has a database
+
+    there = [key for key in keys if key is not None and key.exists()]
+    if there and not new and not database.is_file():
+        raise BadInput(
+            Reason.INVALID_REQUEST,
+            f"database {database}",
+            given=f"no file, and the key {there[0]}",
+            expected="what this key has cosigned, or --new-database for a key that never has",
+        )
+    Memory(database).close()
 
 
 def _watched(logs: list[str], policy: Path | None) -> KnownLogs:

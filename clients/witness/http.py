@@ -65,13 +65,15 @@ class WitnessApp:
 
     def asgi(self) -> Starlette:
         """The application, to be served."""
-        return Starlette(
+        app = Starlette(
             routes=[
                 Route("/add-checkpoint", self._answering(self._add_checkpoint), methods=["POST"]),
                 Route("/{origin_hash}/checkpoint", self._answering(self._checkpoint), methods=["GET"]),
                 Route("/", self._answering(self._page), methods=["GET"]),
             ]
         )
+        app.router.redirect_slashes = False
+        return app
 
     def close(self) -> None:
         """End when what is being done is done."""

@@ -240,7 +240,7 @@ class Memory:
         """Remember what the witness signs with from now on.
 
         Returns:
-            the vkeys that it signed with before and has no more; none on a new file, or where nothing changed.
+            if one of them is new: the vkeys that it signed with before and has no more.
         """
         vkeys = [str(key) for key in keys]
         with self.writing():
@@ -251,7 +251,9 @@ class Memory:
                 "INSERT INTO identity (vkey, since_s) VALUES (?, ?) ON CONFLICT DO NOTHING",
                 [(vkey, now_s) for vkey in vkeys],
             )
-        return tuple(vkey for vkey in before if vkey not in vkeys)
+        if before and any(vkey not in before for vkey in vkeys):
+            return tuple(vkey for vkey in before if vkey not in vkeys)
+        return ()
 
     def _prepare(self) -> None:
         self._connection.execute("PRAGMA synchronous=FULL")  # a commit is durable when it returns
