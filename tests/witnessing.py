@@ -12,12 +12,74 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger.note import VerifierKey
+import urllib3
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.merkle import consistency_proof, leaf_hash, root_of
+from ledger.note import NoteSigner, VerifierKey
+from ledger.witness import AddCheckpoint
 
 WITNESS = "witness.example/w1"
 
 _SUYUAN = "import sys; from clients.cli.main import main; sys.exit(main())"
 _STARTUP_S = 60
+
+
+class SmallLog:
+    """A log whose leaves are made up, and which a test signs for.
+
+    Args:
+        origin: its name.
+        since: from this leaf on its leaves are those of `branch`, and unlike those of any other branch.
+        branch: names the leaves.
+        seed: makes the signing key; the same seed, the same key.
+        size: how many leaves there are to sign for.
+    """
+
+    def __init__(
+        self,
+        origin: str = "log.example/small",
+        *,
+        since: int = 0,
+        branch: str = "",
+        seed: int = 1,
+        size: int = 100,
+    ) -> None:
+        self.origin = origin
+        self.signer = NoteSigner(origin, Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
+        self.leaves = [leaf_hash(f"{branch if n >= since else ''} {n}".encode()) for n in range(size)]
+
+    @property
+    def vkey(self) -> VerifierKey:
+        """What to give a witness."""
+        return self.signer.vkey
+
+    def checkpoint(self, size: int) -> Checkpoint:
+        """The head of the tree of so many leaves."""
+        return Checkpoint(self.origin, size, root_of(self.leaves[:size]))
+
+    def note(self, size: int) -> bytes:
+        """The same, signed."""
+        return sign_checkpoint(self.checkpoint(size), self.signer)
+
+    def proof(self, old: int, new: int) -> tuple[bytes, ...]:
+        """The consistency proof between two sizes."""
+        return tuple(
+            consistency_proof(
+                old, new, lambda level, at: root_of(self.leaves[at << level : (at + 1) << level])
+            )
+        )
+
+    def request(self, old: int, new: int) -> bytes:
+        """The body of a request to cosign `new` leaves, after `old`."""
+        return AddCheckpoint(old, self.proof(old, new), self.note(new)).encode()
+
+
+def post(url: str, body: bytes) -> urllib3.BaseHTTPResponse:
+    """Ask a witness to cosign; every call has a connection of its own."""
+    with urllib3.PoolManager(retries=False, timeout=60) as http:
+        return http.request("POST", f"{url}/add-checkpoint", body=body)
 
 
 @dataclass
