@@ -15,6 +15,8 @@ from pathlib import Path
 import urllib3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from clients.witness.keys import cosigners
+from clients.witness.memory import Memory
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.merkle import consistency_proof, leaf_hash, root_of
 from ledger.note import NoteSigner, VerifierKey
@@ -105,7 +107,15 @@ class RunningWitness:
 
     def run(self, *args: object) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
-        return subprocess.run(self._command(*args), check=False, capture_output=True, text=True, timeout=120)
+        process = self.begin(*args)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def begin(self, *args: object) -> subprocess.Popen[str]:
+        """Start the command, whatever comes of it."""
+        return subprocess.Popen(
+            self._command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
@@ -159,9 +169,9 @@ def new_witness(
     folder.mkdir(parents=True, exist_ok=True)
     watched = (part for log in logs for part in ("--log", str(log)))
     witness = RunningWitness(folder, ("--name", name, *watched, *flags))
-    done = witness.run("--print-vkey")
-    assert done.returncode == 0, done.stderr
-    witness.vkeys = tuple(map(VerifierKey.parse, done.stdout.split()))
+    Memory(witness.database).close()  # without it a key that is there already would be refused
+    second = Path(flags[flags.index("--ml-dsa-key") + 1]) if "--ml-dsa-key" in flags else None
+    witness.vkeys = tuple(one.vkey for one in cosigners(name, folder / "witness.pem", second))
     return witness
 
 

@@ -23,18 +23,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from clients.witness.bounds import Bounds
 from clients.witness.memory import Memory, origin_hash
 from clients.witness.page import PAGE_HEADERS, Watched, page
 from clients.witness.witness import Witness
 from ledger.errors import LedgerError, Reason
 from ledger.note import NoteSignature
 from ledger.witness import MAX_REQUEST_BYTES, STALE_SIZE_TYPE, AddCheckpoint, Submission, http_status
-
-BODY_S: Final = 10.0
-"""How long a request's body may take to arrive."""
-
-MAX_WAITING: Final = 128
-"""Requests whose bodies have arrived and that wait to be judged; further ones are told to come back."""
 
 CHECKPOINT_MAX_AGE_S: Final = 10
 """How long a cosigned checkpoint may be kept by caches; the specification would allow an hour."""
@@ -53,11 +48,13 @@ class WitnessApp:
     Args:
         witness: cosigns; used by one thread of its own.
         reading: the same memory, opened once more, for what is only read.
+        bounds: how much may be asked of it.
     """
 
-    def __init__(self, witness: Witness, reading: Memory) -> None:
+    def __init__(self, witness: Witness, reading: Memory, bounds: Bounds) -> None:
         self._witness = witness
         self._memory = reading
+        self._bounds = bounds
         self._verifying = ThreadPoolExecutor(2, thread_name_prefix="verify")
         self._cosigning = ThreadPoolExecutor(1, thread_name_prefix="cosign")
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="read")
@@ -81,10 +78,10 @@ class WitnessApp:
             pool.shutdown()
 
     async def _add_checkpoint(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await _body(request, self._bounds.body_s)
         if isinstance(body, Response):
             return body
-        if self._waiting >= MAX_WAITING:
+        if self._waiting >= self._bounds.waiting:
             return _refusal(503, "too many requests are waiting", {"retry-after": "1"})
         self._waiting += 1
         try:
@@ -165,7 +162,7 @@ class WitnessApp:
         return answered
 
 
-async def _body(request: Request) -> bytes | Response:
+async def _body(request: Request, seconds: float) -> bytes | Response:
     """The body, or why it is not read any further: then the connection is closed with the answer."""
     closing = {"connection": "close"}
     too_large = f"given more than {MAX_REQUEST_BYTES} bytes, expected an add-checkpoint request"
@@ -174,13 +171,13 @@ async def _body(request: Request) -> bytes | Response:
         return _refusal(413, too_large, closing)
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(seconds):
             async for piece in request.stream():
                 body += piece
                 if len(body) > MAX_REQUEST_BYTES:
                     return _refusal(413, too_large, closing)
     except TimeoutError:
-        return _refusal(408, f"the request did not arrive within {BODY_S:.0f} seconds", closing)
+        return _refusal(408, f"the request did not arrive within {seconds:g} seconds", closing)
     return bytes(body)
 
 

@@ -102,8 +102,12 @@ def origin_hash(origin: str) -> str:
 class Memory:
     """The file, opened; for one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
         """Open the file, and make it if there is none.
+
+        Args:
+            path: the file; its folder must be there.
+            busy_s: how long to wait for another process that is writing.
 
         Raises:
             BadInput: `INVALID_REQUEST` if it cannot be opened, or is no witness's.
@@ -111,7 +115,7 @@ class Memory:
         self._path = path
         try:
             self._connection = sqlite3.connect(
-                path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+                path, timeout=busy_s, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise self._unusable(str(error)) from error

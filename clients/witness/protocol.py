@@ -7,19 +7,17 @@ request's head may take, nor how large it may grow; whoever sends one byte a min
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MAX_HEAD_BYTES: Final = 16_384
-"""Request line and headers; more is cut off at the next piece that arrives."""
-
-HEAD_S: Final = 10.0
-"""How long a request's head may take to arrive, counted from the connection or from its first byte."""
+from clients.witness.bounds import Bounds
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection; `bounded_protocol` sets its bounds."""
+
+    bounds: ClassVar[Bounds] = Bounds()
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
@@ -46,7 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # A piece that ends the head is not counted: most of it may be body.
         if in_head and self._in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
+            if self._head_bytes > self.bounds.head_bytes:
                 self.transport.close()
 
     def on_headers_complete(self) -> None:
@@ -62,7 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_S, self._give_up)
+            self._deadline = self.loop.call_later(self.bounds.head_s, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
@@ -73,3 +71,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def bounded_protocol(bounds: Bounds) -> type[BoundedProtocol]:
+    """The protocol with these bounds: uvicorn takes a class."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"bounds": bounds})

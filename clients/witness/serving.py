@@ -10,30 +10,21 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import structlog
 import uvicorn
 
 from clients.new_file import file_refusal
+from clients.witness.bounds import Bounds
 from clients.witness.http import WitnessApp
 from clients.witness.memory import Memory
-from clients.witness.protocol import BoundedProtocol
+from clients.witness.protocol import bounded_protocol
 from clients.witness.witness import Witness
 from ledger.cosignature import Cosigner
 from ledger.errors import BadInput, Reason
 from ledger.witness import KnownLogs
-
-MAX_CONNECTIONS: Final = 512
-"""Open connections; on further ones requests are told to come back."""
-
-KEEP_ALIVE_S: Final = 75
-"""How long a connection may idle; logs come back every few seconds, and should find it open."""
-
-STOP_S: Final = 10
-"""How long requests in flight may take to end when the witness stops."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +43,7 @@ class Settings:
     ready_file: Path | None = None
     """Written when the witness answers: its URL, a line."""
     json_logs: bool = False
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 def serve(settings: Settings) -> None:
@@ -69,7 +61,9 @@ def serve(settings: Settings) -> None:
         for earlier in writing.identify(keys, _clock_s()):
             # Right after a change of keys; otherwise somebody has mixed up two witnesses.
             log.warning("other_key_before", vkey=earlier, database=str(settings.database))
-        app = WitnessApp(Witness(settings.cosigners, settings.logs, writing, _clock_s), reading)
+        app = WitnessApp(
+            Witness(settings.cosigners, settings.logs, writing, _clock_s), reading, settings.bounds
+        )
         try:
             asyncio.run(_serve(settings, app))
         finally:
@@ -130,19 +124,20 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings, app: WitnessApp) -> None:
+    bounds = settings.bounds
     certificate, key = settings.tls or (None, None)
     config = uvicorn.Config(
         app.asgi(),
-        http=BoundedProtocol,
+        http=bounded_protocol(bounds),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=STOP_S,
+        limit_concurrency=bounds.connections,
+        timeout_keep_alive=bounds.keep_alive_s,
+        timeout_graceful_shutdown=bounds.stop_s,
         ssl_certfile=certificate,
         ssl_keyfile=key,
     )
@@ -155,7 +150,7 @@ async def _serve(settings: Settings, app: WitnessApp) -> None:
             given=error.strerror or str(error),
             expected="a PEM certificate chain and its key",
         ) from error
-    listening = _listen(settings.listen)
+    listening = _listen(settings.listen, bounds.connections)
     host, port = settings.listen.rpartition(":")[0], listening.getsockname()[1]
     url = f"{'http' if settings.tls is None else 'https'}://{host}:{port}"
     server = _Server(config, settings, url)
@@ -166,7 +161,7 @@ async def _serve(settings: Settings, app: WitnessApp) -> None:
         await server.serve([listening])
 
 
-def _listen(address: str) -> socket.socket:
+def _listen(address: str, backlog: int) -> socket.socket:
     host, _, port = address.rpartition(":")
     expected = "HOST:PORT that is free to listen on"
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
@@ -178,7 +173,7 @@ def _listen(address: str) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((bare, int(port)))
-        listening.listen(MAX_CONNECTIONS)
+        listening.listen(backlog)
     except OSError as error:
         listening.close()
         given = f"{address} ({error.strerror or error})"
