@@ -182,7 +182,7 @@ def serve_command(
     settings = Settings(
         listen=listen, tls=tls, ready_file=ready_file, witness_policy=policy, witness_pace=pace
     )
-    serve(settings, store, *signers)
+    serve(settings, store, signers)
 
 
 @app.command("rebuild")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
-from ledger.errors import BrokenProof, LedgerError, Reason, ServiceFault
+from ledger.errors import BrokenProof, Reason, ServiceFault
 from ledger.frontier import Frontier
 from ledger.note import SignedNote, VerifierKey
 from ledger.tiles import TileNodes
@@ -30,25 +30,20 @@ class Published:
 
     @classmethod
     def parse(cls, raw: bytes) -> Published:
-        """What a row says, which nothing is verified of.
+        """What a row says, of which nothing is verified.
 
         Raises:
-            ServiceFault: `STORE_DAMAGED` if it is no checkpoint.
+            BrokenProof: it is no checkpoint (`BAD_NOTE`, `BAD_CHECKPOINT`).
         """
-        try:
-            note = SignedNote.parse(raw)
-            return cls(note, Checkpoint.parse(note.text))
-        except LedgerError as error:
-            raise ServiceFault(
-                Reason.STORE_DAMAGED, "published checkpoint", given=str(error), expected="a checkpoint"
-            ) from error
+        note = SignedNote.parse(raw)
+        return cls(note, Checkpoint.parse(note.text))
 
 
 def read_published(connection: Connection) -> Published | None:
     """The published checkpoint as the row says it; None where there is none.
 
     Raises:
-        ServiceFault: as `Published.parse` says.
+        BrokenProof: as `Published.parse` says.
     """
     raw = queries.published_checkpoint(connection)
     return None if raw is None else Published.parse(queries.as_bytes(raw))
@@ -64,8 +59,8 @@ def open_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> Publ
         vkeys: the log's keys, one of which has to have signed it.
 
     Raises:
-        BrokenProof: none of the keys signed it (`BAD_NOTE`), or it is no checkpoint of this log (`BAD_CHECKPOINT`).
-        ServiceFault: `STORE_DAMAGED`: the row is no checkpoint, or the log's tree at its size is another one.
+        BrokenProof: the row is no checkpoint of this log, or none of the keys signed it (`BAD_NOTE`, `BAD_CHECKPOINT`).
+        ServiceFault: `STORE_DAMAGED`: it is one, and the log's tree at its size is another: a fork.
     """
     found = read_published(connection)
     if found is None:
@@ -81,8 +76,8 @@ def open_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> Publ
         )
     size = connection.execute(select(published.c.size).where(published.c.shard == SHARD)).scalar()
     if size != checkpoint.size:
-        raise ServiceFault(
-            Reason.STORE_DAMAGED, "size by the published row", given=size, expected=checkpoint.size
+        raise BrokenProof(
+            Reason.BAD_CHECKPOINT, "size by the published row", given=size, expected=checkpoint.size
         )
     root = _root(connection, checkpoint.size)
     if root != checkpoint.root:

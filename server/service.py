@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -40,14 +41,24 @@ log = structlog.get_logger(__name__)
 class Service:
     """One ledger, served."""
 
-    def __init__(self, settings: Settings, store: Store, *signers: NoteSigner) -> None:
+    def __init__(self, settings: Settings, store: Store, signers: Sequence[NoteSigner]) -> None:
+        """Nothing is running yet.
+
+        Args:
+            settings: how it is set up.
+            store: the log.
+            signers: the log's keys; several while it changes its key.
+
+        Raises:
+            BadInput: as `Pusher` says.
+        """
         self._settings = settings
         self._store = store
         self._signers = signers
         self._writer = Writer(store, *signers)
         policy = settings.witness_policy
         self._pusher = (
-            Pusher(store, policy, tuple(signer.vkey for signer in signers), settings.witness_pace)
+            Pusher(store, policy, [signer.vkey for signer in signers], settings.witness_pace)
             if policy is not None
             else None
         )

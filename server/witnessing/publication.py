@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from ledger.cosignature import Cosignature
@@ -21,11 +23,11 @@ from server.witnessing.round import Round
 log = structlog.get_logger(__name__)
 
 
-def take_up(store: Store, signers: tuple[NoteSigner, ...], policy: Policy | None) -> Published | None:
+def take_up(store: Store, signers: Sequence[NoteSigner], policy: Policy | None) -> Published | None:
     """What is published when a service starts: what is in the database, if it is still what this policy asks for.
 
     It is dropped if there is no policy (the log is then shown under its own signature alone), if the cosignatures are
-    no quorum of this policy, or if none of the log's keys signed it. What is kept is signed by all of the log's keys,
+    no quorum of this policy, if none of the log's keys signed it, or if it cannot be read. What is kept is signed by all of the log's keys,
     as its head is, and has cosignatures by the policy's witnesses only.
 
     Raises:

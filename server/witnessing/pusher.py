@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import structlog
 
@@ -41,7 +42,7 @@ class Pusher:
     """Offers the log's checkpoints to the witnesses of a policy, and publishes what a quorum has cosigned."""
 
     def __init__(
-        self, store: Store, policy: Policy, vkeys: tuple[VerifierKey, ...], pace: Pace | None = None
+        self, store: Store, policy: Policy, vkeys: Sequence[VerifierKey], pace: Pace | None = None
     ) -> None:
         """Nothing is running yet.
 

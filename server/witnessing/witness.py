@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from ledger.cosignature import Cosignature
 from ledger.errors import BrokenProof, Conflict, Reason, ServiceFault
+from ledger.witness import STALE_SIZE_TYPE, AddCheckpoint
 from server.proofs import Proofs
 from server.witnessing.endpoint import Endpoint
 from server.witnessing.exchange import Exchange
 from server.witnessing.pace import Pace
+from server.witnessing.reply import read_cosignatures, read_size
 from server.witnessing.round import Round
-from server.witnessing.submission import PATH, SIZE_TYPE, read_cosignatures, read_size, submission
+
+_PATH = "/add-checkpoint"
+"""Below a submission prefix."""
 
 _OK, _CONFLICT, _UNPROCESSABLE = 200, 409, 422
 
@@ -47,9 +51,8 @@ class Witness:
         size = offered.checkpoint.size
         for _ in range(_ASKS):
             old = min(self.size, size)
-            answer = self._exchange.post(
-                PATH, submission(old, self._proofs.consistency(old, size), offered.note)
-            )
+            proof = tuple(self._proofs.consistency(old, size))
+            answer = self._exchange.post(_PATH, AddCheckpoint(old, proof, offered.note.encode()).encode())
             if answer.status == _OK:
                 cosignatures = read_cosignatures(answer.body, offered.note, self.endpoint.keys)
                 self.size = size
@@ -66,7 +69,7 @@ class Witness:
             told = read_size(answer.content_type, answer.body)
             if told is None or told == old:
                 given = "without a size" if told is None else f"with the size {told} that was offered"
-                raise self._useless(f"status 409 {given}", f"{SIZE_TYPE}: its size, a line")
+                raise self._useless(f"status 409 {given}", f"{STALE_SIZE_TYPE}: its size, a line")
             self.size = told
             if told > size:
                 raise Conflict(

@@ -1,6 +1,7 @@
 """A log changes its key: the old one and the new one sign side by side, and its identity stays its origin."""
 
 import os
+import shutil
 
 import pytest
 from filling import record
@@ -8,12 +9,12 @@ from running import new_log, operator
 from world import ORIGIN, signing_key
 
 from ledger.checkpoint import open_checkpoint
-from ledger.errors import ServiceFault
-from ledger.note import NoteSigner, SignedNote, VerifierKey
+from ledger.errors import BadInput, ServiceFault
+from ledger.note import NoteSigner, SignedNote
+from server.config import read_log_keys
 from server.rebuild import check, rebuild
 from server.store import queries
 from server.writer import Writer
-from suyuan.v1 import ledger_service_pb2 as pb
 
 OLD = NoteSigner(ORIGIN, signing_key("log")._key)
 NEW = NoteSigner(ORIGIN, signing_key("next log")._key)
@@ -109,54 +110,27 @@ def test_rebuild_and_check_go_by_any_of_the_keys(store, founded):
         assert check(store, keys).none
 
 
-class TestOperator:
-    """The whole procedure of docs/log-keys.md, at the command line."""
+def test_several_keys_from_the_environment_and_one_key_twice(tmp_path, monkeypatch):
+    log = new_log(tmp_path / "log")
+    new, copy = tmp_path / "log-2.pem", tmp_path / "copy.pem"
+    files = ("--database", log.database)
+    monkeypatch.setenv("SUYUAN_LOG_KEY", f"{log.log_key}{os.pathsep}{new}")
+    done = operator("init", "--genesis", log.folder / "genesis.bin", *files)
+    assert done.stdout.count("Verifier key: ledger.test/city+") == 2
+    shutil.copy(log.log_key, copy)
+    done = operator("vkey", *files, "--log-key", log.log_key, "--log-key", copy, check=False)
+    assert done.returncode != 0
+    assert f"log key {copy}: given the key of {log.log_key}, expected another key" in done.stderr
 
-    @pytest.fixture
-    def log(self, tmp_path):
-        return new_log(tmp_path / "log")
 
-    def test_from_the_old_key_to_the_new_one(self, log, tmp_path):
-        new = tmp_path / "log-2.pem"
-        files = ("--database", log.database, "--log-key", log.log_key, "--log-key", new)
-        operator("init", "--genesis", log.folder / "genesis.bin", *files)
-        old_vkey, new_vkey = operator("vkey", *files).stdout.splitlines()
-        assert (old_vkey, new_vkey != old_vkey) == (log.vkey, True)
-        keys = [VerifierKey.parse(old_vkey), VerifierKey.parse(new_vkey)]
-
-        log.flags = ("--log-key", str(new))
-        log.start()
-        note = log.ledger.GetCheckpoint(pb.GetCheckpointRequest()).checkpoint.note
-        assert SignedNote.parse(note).verify(keys) == tuple(keys)
-        assert log.stop() == 0
-        assert operator("check", *files).stdout == "OK: 1 entries\n"
-
-        files = ("--database", log.database, "--log-key", new)
-        operator("rebuild", *files)
-        log.log_key.unlink()
-        log.log_key.write_bytes(new.read_bytes())
-        log.log_key.chmod(0o600)
-        log.flags = ()
-        log.start()
-        try:
-            assert all(one.HasField("receipt") for one in log.append(*log.founding).results)
-            note = log.ledger.GetCheckpoint(pb.GetCheckpointRequest()).checkpoint.note
-            assert SignedNote.parse(note).verify(keys) == (keys[1],)
-        finally:
-            assert log.stop() == 0
-
-    def test_several_keys_from_the_environment(self, log, tmp_path, monkeypatch):
-        new = tmp_path / "log-2.pem"
-        monkeypatch.setenv("SUYUAN_LOG_KEY", f"{log.log_key}{os.pathsep}{new}")
-        done = operator("init", "--genesis", log.folder / "genesis.bin", "--database", log.database)
-        assert done.stdout.count("Verifier key: ledger.test/city+") == 2
-
-    def test_one_key_twice_is_refused(self, log, tmp_path):
-        copy = tmp_path / "copy.pem"
-        copy.write_bytes(log.log_key.read_bytes())
-        copy.chmod(0o600)
-        done = operator(
-            "vkey", "--database", log.database, "--log-key", log.log_key, "--log-key", copy, check=False
-        )
-        assert done.returncode != 0
-        assert f"log key {copy}: given the key of {log.log_key}, expected another key" in done.stderr
+def test_the_passphrase_is_that_of_the_key_that_has_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUYUAN_LOG_KEY_PASSPHRASE", "correct horse")
+    plain, encrypted = tmp_path / "plain.pem", tmp_path / "encrypted.pem"
+    plain.write_bytes(signing_key("log").to_pem())
+    encrypted.write_bytes(signing_key("next log").to_pem(b"correct horse"))
+    for path in (plain, encrypted):
+        path.chmod(0o600)
+    assert [one.vkey for one in read_log_keys([plain, encrypted], ORIGIN)] == [OLD.vkey, NEW.vkey]
+    monkeypatch.setenv("SUYUAN_LOG_KEY_PASSPHRASE", "wrong")
+    with pytest.raises(BadInput, match=r"encrypted.pem: given something else"):
+        read_log_keys([plain, encrypted], ORIGIN)

@@ -6,7 +6,7 @@ from misbehaving import cosigner
 from world import ORIGIN, signing_key
 
 from ledger.checkpoint import Checkpoint, sign_checkpoint
-from ledger.errors import ServiceFault
+from ledger.errors import BrokenProof, Reason, ServiceFault
 from ledger.note import NoteSigner, SignedNote
 from ledger.policy import Policy
 from server.published import Published, read_published, write_published
@@ -189,9 +189,19 @@ class TestLookingAfter:
         ]
         with store.transaction() as connection:
             connection.exec_driver_sql("UPDATE published SET checkpoint = 'x'")
-        assert (
-            check(store, [LOG.vkey]).rows[0].startswith("published row: published checkpoint: given form of")
-        )
+        assert check(store, [LOG.vkey]).rows[0].startswith("published row: form of a note: given ")
+
+    @pytest.mark.parametrize("junk", ["'x'", "x'ff'", "7"])
+    def test_a_row_that_is_none_is_damage(self, store, notes, junk):
+        put(store, notes[0], A, B)
+        with store.transaction() as connection:
+            connection.exec_driver_sql(f"UPDATE published SET checkpoint = {junk}")
+        with pytest.raises(BrokenProof) as caught:
+            published(store)
+        assert caught.value.reason is Reason.BAD_NOTE
+        assert check(store, [LOG.vkey]).rows[0].startswith("published row: ")
+        assert take_up(store, (LOG,), policy()) is None
+        assert published(store) is None
 
     def test_a_writer_goes_on_as_if_it_were_not_there(self, store, notes, city):
         put(store, notes[0], A)

@@ -1,4 +1,4 @@
-"""What is said to a witness, and its answers read strictly."""
+"""Answers of witnesses, read strictly."""
 
 import pytest
 from misbehaving import cosigner, ml_dsa_cosigner
@@ -7,7 +7,7 @@ from world import ORIGIN, signing_key
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.errors import BrokenProof, Reason
 from ledger.note import NoteSigner, SignedNote
-from server.witnessing.submission import read_cosignatures, read_size, submission
+from server.witnessing.reply import read_cosignatures, read_size
 
 LOG = NoteSigner(ORIGIN, signing_key("log")._key)
 NOTE = SignedNote.parse(sign_checkpoint(Checkpoint(ORIGIN, 7, bytes(32)), LOG))
@@ -19,15 +19,6 @@ TIME = 1_800_000_000
 
 def lines(*cosigners, text=NOTE.text, time_s=TIME):
     return "".join(f"{one.cosign(text, time_s)}\n" for one in cosigners).encode()
-
-
-def test_the_request():
-    encoded = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-    assert (
-        submission(3, [bytes(32), bytes(32)], NOTE)
-        == f"old 3\n{encoded}\n{encoded}\n\n".encode() + NOTE.encode()
-    )
-    assert submission(0, [], NOTE) == b"old 0\n\n" + NOTE.encode()
 
 
 @pytest.mark.parametrize(
