@@ -60,6 +60,7 @@ LogKeysOption = Annotated[
     typer.Option(
         "--log-key",
         envvar="SUYUAN_LOG_KEY",
+        metavar="FILE",
         help="The log's signing key (PKCS#8 PEM, Ed25519). Several while it changes: each signs every checkpoint.",
         show_default=True,
     ),

@@ -130,7 +130,7 @@ class Writer:
             if not self._loaded:
                 self.load()
             stored = self._stored
-            if stored is None or signed_by_all(stored.checkpoint, self._vkeys):
+            if stored is None or _signed_by_all(stored.checkpoint, self._vkeys):
                 return
             checkpoint = Checkpoint(self.origin, stored.size, stored.root)
             signed = replace(stored, checkpoint=sign_checkpoint(checkpoint, *self._signers))
@@ -249,7 +249,7 @@ class Writer:
             )
 
 
-def signed_by_all(note: bytes, vkeys: Iterable[VerifierKey]) -> bool:
+def _signed_by_all(note: bytes, vkeys: Iterable[VerifierKey]) -> bool:
     """Whether each of these keys has signed a note.
 
     Raises:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from ledger.checkpoint import open_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.errors import BrokenProof, Conflict, LedgerError, Reason, ServiceFault
 from ledger.note import SignedNote, VerifierKey
 from ledger.policy import Policy, printable_name
@@ -63,6 +63,7 @@ class Pusher:
         self._rounds = Rounds(policy, self._endpoints, self._pace)
         self._witnesses: list[Witness] = []
         self._threads: list[threading.Thread] = []
+        self._has_published = False
 
     def start(self, there: Published | None) -> None:
         """Begin.
@@ -138,10 +139,12 @@ class Pusher:
         while unpublished:
             note, cosignatures = unpublished[0]
             if publish(self._store, self._policy, note, cosignatures):
-                size = note.text.split("\n")[1]
-                log.debug(
+                # The first tells an operator that it works; further ones come every few seconds.
+                tell = log.debug if self._has_published else log.info
+                self._has_published = True
+                tell(
                     "published",
-                    size=size,
+                    size=Checkpoint.parse(note.text).size,
                     witnesses=list(map(printable_name, self._policy.names_of(cosignatures))),
                 )
             del unpublished[0]
@@ -158,9 +161,15 @@ class Pusher:
                 if not self._rounds.is_stopping:
                     self._log_failure(witness, offered, error, time.monotonic() - began, pause_s)
             else:
-                self._rounds.cosigned(endpoint, offered, cosignatures)
-                ms = round((time.monotonic() - began) * 1000, 1)
-                log.debug("witness_cosigned", witness=endpoint.label, size=offered.checkpoint.size, ms=ms)
+                failures = self._rounds.cosigned(endpoint, offered, cosignatures)
+                tell = log.info if failures else log.debug
+                tell(
+                    "witness_cosigned",
+                    witness=endpoint.label,
+                    size=offered.checkpoint.size,
+                    ms=round((time.monotonic() - began) * 1000, 1),
+                    failures_before=failures,
+                )
         witness.close()
 
     def _log_failure(

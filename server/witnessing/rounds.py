@@ -106,15 +106,17 @@ class Rounds:
                 self._changed.wait(turn.not_before - now if turn.not_before > now else None)
             return None
 
-    def cosigned(self, endpoint: Endpoint, offered: Round, cosignatures: tuple[Cosignature, ...]) -> None:
-        """A witness has done its part."""
+    def cosigned(self, endpoint: Endpoint, offered: Round, cosignatures: tuple[Cosignature, ...]) -> int:
+        """A witness has done its part; returns how often in a row it had failed before."""
         with self._changed:
             turn = self._turns[endpoint]
+            failures = turn.failures
             turn.failures, turn.not_before, turn.asked_until = 0, 0.0, 0.0
             offered.add(cosignatures)
             if offered.has_quorum:
                 self._to_publish.append(offered)
             self._changed.notify_all()
+            return failures
 
     def failed(self, endpoint: Endpoint) -> float:
         """A witness has not done its part; returns for how long it is left alone now, in seconds."""

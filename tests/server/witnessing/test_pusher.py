@@ -292,6 +292,8 @@ class TestMisbehaving:
             a.behave = honest
             grow(log, city)
             eventually(lambda: size_of(store) == 7 and "a" in cosigners_of(store, rules), "its return")
+        back = events(logs, "witness_cosigned", a)[0]
+        assert (back["log_level"], back["failures_before"] > 1) == ("info", True)
 
     def test_one_that_is_down_comes_back(self, store, log, city, trio):
         a, b, _ = trio

@@ -80,7 +80,7 @@ def test_a_quorum_of_two_real_witnesses_while_the_third_is_down(tmp_path):
             ("two", other.vkey, other.url),
         )
         rules = put_policy(path, [service.vkey], 3, one, one_pq, two, down)
-        service.flags = ("--witness-policy", str(path), "--witness-interval", "0.1", "--debug")
+        service.flags = ("--witness-policy", str(path), "--witness-interval", "0.1")
         try:
             service.start()
             assert all(one.HasField("receipt") for one in service.append(*service.founding).results)
@@ -118,8 +118,8 @@ def test_a_quorum_of_two_real_witnesses_while_the_third_is_down(tmp_path):
         finally:
             service.stop()
 
-    # With a policy that this does not satisfy, nothing is published; nor without a policy.
-    service.flags = ("--witness-policy", str(path))
+    # By another policy it is no quorum; and without a policy nothing is published.
+    service.flags = ()
     put_policy(path, [service.vkey], "all", one, one_pq, two, down)
     done = operator("witnesses", *files(service, "--witness-policy", path, "--format", "json"), check=False)
     told = json.loads(done.stdout)
@@ -128,10 +128,6 @@ def test_a_quorum_of_two_real_witnesses_while_the_third_is_down(tmp_path):
         ("one", True), ("one-pq", True), ("two", True), ("down", False),
     ]  # fmt: skip
     try:
-        service.start()
-        assert refused(service) == NOT_YET
-        service.stop()
-        service.flags = ()
         service.start()
         assert refused(service) == NOT_YET
     finally:
@@ -198,9 +194,6 @@ class TestRefused:
         path.write_text(f"log {other}\nquorum none\n")
         status, text = said("serve", "--listen", "127.0.0.1:0", "--witness-policy", path)
         assert (status != 0, f"given {other.label}, expected this log, {own.label}" in text) == (True, True)
-        path.write_text(f"log {own}\nwitness a {cosigner('a').vkey}\nquorum a\n")
-        status, text = said("serve", "--listen", "127.0.0.1:0", "--witness-policy", path)
-        assert (status != 0, "given none, expected enough for a quorum: a" in text) == (True, True)
         status, text = said("witnesses")
         assert (status, "--witness-policy says whose cosignatures count" in text) == (2, True)
 
