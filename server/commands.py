@@ -23,13 +23,16 @@ from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
 from ledger.event import Event, Kind
+from ledger.note import VerifierKey
 from ledger.sequence import Sequenced, Submission
-from server.config import Settings, Tls, read_log_key
+from server.config import Settings, Tls, read_log_keys, read_witness_policy
 from server.main import configure_logs, serve
 from server.rebuild import check, rebuild
 from server.sequencer import wall_clock_us
 from server.store import queries
 from server.store.store import Store
+from server.witnessing.pace import Pace
+from server.witnessing.report import witness_report
 from server.writer import Writer
 
 app = typer.Typer(
@@ -52,16 +55,30 @@ DatabaseOption = Annotated[
     str,
     typer.Option("--database", envvar="SUYUAN_DATABASE", help="SQLite file of the log.", show_default=True),
 ]
-LogKeyOption = Annotated[
-    Path,
-    typer.Option("--log-key", envvar="SUYUAN_LOG_KEY", help="The log's signing key (PKCS#8 PEM, Ed25519)."),
+LogKeysOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--log-key",
+        envvar="SUYUAN_LOG_KEY",
+        metavar="FILE",
+        help="The log's signing key (PKCS#8 PEM, Ed25519). Several while it changes: each signs every checkpoint.",
+        show_default=True,
+    ),
+]
+WitnessPolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--witness-policy",
+        envvar="SUYUAN_WITNESS_POLICY",
+        help="Whose cosignatures the log needs (tlog-policy).",
+    ),
 ]
 FormatOption = Annotated[
     Format, typer.Option("--format", envvar="SUYUAN_FORMAT", help="How to print results.", show_default=True)
 ]
 
 DEFAULT_DATABASE = "suyuan.db"
-DEFAULT_LOG_KEY = Path("log.pem")
+DEFAULT_LOG_KEYS = [Path("log.pem")]
 
 
 @app.command()
@@ -70,7 +87,7 @@ def init(
         Path, typer.Option("--genesis", help="Signed genesis, as `suyuan regulator genesis` writes it.")
     ],
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Make a log from a genesis that the root regulator has signed.
@@ -82,13 +99,14 @@ def init(
     """
     submission = _read_genesis(genesis)
     origin = submission.event.message.genesis.origin
-    if not log_key.exists():
-        _make_log_key(log_key)
-    signer = read_log_key(log_key, origin)
+    for log_key in log_keys:
+        if not log_key.exists():
+            _make_log_key(log_key)
+    signers = read_log_keys(log_keys, origin)
     store = Store.create(database)
     try:
         _require_origin(store, database, origin)
-        writer = Writer(store, signer)
+        writer = Writer(store, *signers)
         writer.load()
         if writer.head is None:
             verdict = writer.write([submission], wall_clock_us()).batch.verdicts[0]
@@ -100,15 +118,21 @@ def init(
             _require_same_genesis(writer, submission, database)
     finally:
         store.close()
-    result = {"origin": origin, "vkey": str(signer.vkey), "database": database, "made": made}
-    text = f"{'Made' if made else 'There already is'} the log {origin} in {database}\nVerifier key: {signer.vkey}"
+    vkeys = [str(signer.vkey) for signer in signers]
+    result = {"origin": origin, "vkey": vkeys[0], "vkeys": vkeys, "database": database, "made": made}
+    text = "\n".join(
+        [
+            f"{'Made' if made else 'There already is'} the log {origin} in {database}",
+            *(f"Verifier key: {key}" for key in vkeys),
+        ]
+    )
     _print(output, result, text)
 
 
 @app.command("serve")
 def serve_command(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     listen: Annotated[
         str, typer.Option("--listen", envvar="SUYUAN_LISTEN", help="HOST:PORT; port 0 takes a free one.")
     ] = "127.0.0.1:7443",
@@ -122,6 +146,16 @@ def serve_command(
         Path | None,
         typer.Option("--tls-client-ca", help="Demand client certificates signed by this CA (PEM)."),
     ] = None,
+    witness_policy: WitnessPolicyOption = None,
+    witness_interval: Annotated[
+        float,
+        typer.Option(
+            "--witness-interval",
+            min=0.1,
+            max=3_600,
+            help="Seconds between two checkpoints that witnesses are asked for.",
+        ),
+    ] = 2.0,
     ready_file: Annotated[
         Path | None, typer.Option("--ready-file", help="Write the address into this file once it is served.")
     ] = None,
@@ -132,6 +166,9 @@ def serve_command(
 ) -> None:
     """Serve the log by gRPC until SIGTERM or Ctrl-C.
 
+    With a witness policy (C2SP tlog-policy) the log's checkpoints are offered to the witnesses in it that have a URL,
+    and those are published that a quorum has cosigned.
+
     Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443`
     """
     configure_logs(as_json=json_logs, debug=debug)
@@ -139,14 +176,20 @@ def serve_command(
         raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-client-ca with them")
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
     store = Store.open(database)
-    settings = Settings(listen=listen, tls=tls, ready_file=ready_file)
-    serve(settings, store, read_log_key(log_key, _origin(store, database)))
+    signers = read_log_keys(log_keys, _origin(store, database))
+    vkeys = [signer.vkey for signer in signers]
+    policy = read_witness_policy(witness_policy, vkeys) if witness_policy is not None else None
+    pace = Pace(interval_s=witness_interval)
+    settings = Settings(
+        listen=listen, tls=tls, ready_file=ready_file, witness_policy=policy, witness_pace=pace
+    )
+    serve(settings, store, signers)
 
 
 @app.command("rebuild")
 def rebuild_command(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Write all views anew from the log.
@@ -156,8 +199,7 @@ def rebuild_command(
     store = Store.open(database)
     try:
         with _progress("Replaying") as progress:
-            vkey = read_log_key(log_key, _origin(store, database)).vkey
-            size = rebuild(store, vkey, progress)
+            size = rebuild(store, _vkeys(store, database, log_keys), progress)
     finally:
         store.close()
     _print(output, {"entries": size}, f"Rebuilt all views from {size} entries.")
@@ -166,7 +208,7 @@ def rebuild_command(
 @app.command("check")
 def check_command(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Audit the log in a database, and compare every view with a replay.
@@ -175,9 +217,9 @@ def check_command(
     """
     store = Store.open(database, read_only=True)
     try:
-        vkey = read_log_key(log_key, _origin(store, database)).vkey
+        vkeys = _vkeys(store, database, log_keys)
         with _progress("Checking") as progress:
-            damage = check(store, vkey, progress)
+            damage = check(store, vkeys, progress)
     finally:
         store.close()
     findings = [str(finding) for finding in damage.audit.findings]
@@ -192,19 +234,46 @@ def check_command(
 @app.command()
 def vkey(
     database: DatabaseOption = DEFAULT_DATABASE,
-    log_key: LogKeyOption = DEFAULT_LOG_KEY,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Print the log's verifier key: what clients need to believe it.
+
+    While the log changes its key, a line for each `--log-key`.
 
     Example: `export SUYUAN_VKEY=$(suyuan operator vkey)`
     """
     store = Store.open(database)
     try:
-        key = str(read_log_key(log_key, _origin(store, database)).vkey)
+        vkeys = [str(key) for key in _vkeys(store, database, log_keys)]
     finally:
         store.close()
-    _print(output, {"vkey": key}, key)
+    _print(output, {"vkey": vkeys[0], "vkeys": vkeys}, "\n".join(vkeys))
+
+
+@app.command()
+def witnesses(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
+    witness_policy: WitnessPolicyOption = None,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Tell which checkpoint is published, and which witnesses have cosigned it.
+
+    Exit status 0 if they are a quorum, 1 if nothing is published or they are none.
+
+    Example: `suyuan operator witnesses --witness-policy witnesses.policy`
+    """
+    if witness_policy is None:
+        raise typer.BadParameter("--witness-policy says whose cosignatures count")
+    store = Store.open(database, read_only=True)
+    try:
+        vkeys = _vkeys(store, database, log_keys)
+        told = witness_report(store, vkeys, read_witness_policy(witness_policy, vkeys))
+    finally:
+        store.close()
+    _print(output, told.as_json(), told.as_text())
+    raise typer.Exit(0 if told.quorum else 1)
 
 
 def _read_genesis(path: Path) -> Submission:
@@ -271,6 +340,10 @@ def _origin(store: Store, database: str) -> str:
             Reason.STORE_DAMAGED, f"entry 0 in {database}", given=str(error), expected="a genesis"
         ) from error
     return event.message.genesis.origin
+
+
+def _vkeys(store: Store, database: str, log_keys: list[Path]) -> list[VerifierKey]:
+    return [signer.vkey for signer in read_log_keys(log_keys, _origin(store, database))]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,18 +45,18 @@ def configure_logs(*, as_json: bool, debug: bool = False) -> None:
     )
 
 
-def serve(settings: Settings, store: Store, signer: NoteSigner) -> None:
+def serve(settings: Settings, store: Store, signers: Sequence[NoteSigner]) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends at once."""
     run = asyncio.run if uvloop is None else uvloop.run
-    run(_serve(settings, store, signer))
+    run(_serve(settings, store, signers))
 
 
-async def _serve(settings: Settings, store: Store, signer: NoteSigner) -> None:
+async def _serve(settings: Settings, store: Store, signers: Sequence[NoteSigner]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
-    service = Service(settings, store, signer)
+    service = Service(settings, store, signers)
     try:
         await service.start()
         with _ready(settings.ready_file, service.address):

@@ -41,6 +41,7 @@ from ledger.replay import replay
 from ledger.sequence import Sequenced
 from ledger.state import State
 from ledger.tiles import TileNodes
+from server.published import open_published
 from server.store import queries
 from server.store.commit import entry_row, write_tiles
 from server.store.queries import StoredEntry, StoredHead
@@ -68,22 +69,22 @@ def no_progress(done: int, total: int) -> None:
     """Nobody is watching."""
 
 
-def rebuild(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> int:
+def rebuild(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_progress) -> int:
     """Write all views anew from the log; returns the number of entries.
 
     Signatures are not checked again: that is for `check` and the auditor.
 
     Args:
         store: the database.
-        vkey: the log's verifier key: only what its checkpoint covers is believed.
+        vkeys: the log's verifier keys: only what a checkpoint signed by one of them covers is believed.
         progress: is told how far it is.
 
     Raises:
         ServiceFault: `STORE_DAMAGED` if the log itself is damaged; the database is then as it was.
-        BrokenProof: the checkpoint in the database is not signed by the log's key.
+        BrokenProof: the checkpoint in the database is not signed by any of the log's keys.
     """
     with store.transaction() as connection:
-        head = _signed_head(connection, vkey)
+        head = _signed_head(connection, vkeys)
         # What stands in the other columns of `entries` is a view too, and must not be seen by the replay.
         _log.drop(connection, checkfirst=True)
         _log.create(connection)
@@ -122,16 +123,17 @@ class Damage:
         return self.audit.verified and not self.rows
 
 
-def check(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> Damage:
+def check(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_progress) -> Damage:
     """Audit the log in a database, and compare its views with a replay.
 
     Raises:
-        BrokenProof: the checkpoint in the database is not signed by the log's key.
+        BrokenProof: the checkpoint in the database is not signed by any of the log's keys.
     """
     with store.snapshot() as connection:
-        checkpoint = open_checkpoint(_head(connection).checkpoint, vkey.name, [vkey])
-        head = _signed_head(connection, vkey)
+        checkpoint = open_checkpoint(_head(connection).checkpoint, vkeys[0].name, vkeys)
+        head = _signed_head(connection, vkeys)
         damage = Damage(_audit(connection, checkpoint, progress), _compare_head(connection, head))
+        damage.rows += _check_published(connection, vkeys)
         if damage.audit.verified:
             with tempfile.TemporaryDirectory(prefix="suyuan-check-") as folder:
                 scratch = Store.create(str(Path(folder) / "scratch.db"))
@@ -276,10 +278,10 @@ def _head(connection: Connection) -> StoredHead:
     return head
 
 
-def _signed_head(connection: Connection, vkey: VerifierKey) -> StoredHead:
+def _signed_head(connection: Connection, vkeys: Sequence[VerifierKey]) -> StoredHead:
     """The head as its checkpoint says, whatever the row's other columns hold; its time is the last entry's."""
     head = _head(connection)
-    checkpoint = open_checkpoint(head.checkpoint, vkey.name, [vkey])
+    checkpoint = open_checkpoint(head.checkpoint, vkeys[0].name, vkeys)
     last = queries.entries_from(connection, checkpoint.size - 1, checkpoint.size)
     try:
         recorded_at_us = Entry.parse(last[0].data).recorded_at_us if last else 0
@@ -287,6 +289,15 @@ def _signed_head(connection: Connection, vkey: VerifierKey) -> StoredHead:
         # The audit says what is wrong with it.
         recorded_at_us = 0
     return StoredHead(checkpoint.size, checkpoint.root, recorded_at_us, head.checkpoint)
+
+
+def _check_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> list[str]:
+    """What is wrong with the checkpoint that is shown with cosignatures; a replay does not tell, they came from outside."""
+    try:
+        open_published(connection, vkeys)
+    except LedgerError as error:
+        return [f"published row: {error}"]
+    return []
 
 
 def _compare_head(connection: Connection, signed: StoredHead) -> list[str]:
