@@ -1,7 +1,11 @@
 """The published checkpoint: the newest head that a quorum of the log's witnesses has cosigned.
 
-There is one row of it at most, and only while the service has witnesses. It is no view: cosignatures come from
-outside. But the checkpoint below them has to be one of this log's own, and that the tree can tell.
+There is one row of it at most, and only while the service has witnesses. Until a first quorum is there it holds the
+head of the moment when the log began to ask for one: newer heads must not be shown meanwhile, for the first quorum may
+come under an older one, and whoever had seen the newer would take that for a rollback.
+
+It is no view: cosignatures come from outside. But the checkpoint below them has to be one of this log's own, and that
+the tree can tell.
 """
 
 from __future__ import annotations
@@ -27,16 +31,18 @@ class Published:
 
     note: SignedNote
     checkpoint: Checkpoint
+    has_quorum: bool = True
+    """Whether the cosignatures are a quorum of the policy that the service had when it wrote this."""
 
     @classmethod
-    def parse(cls, raw: bytes) -> Published:
+    def parse(cls, raw: bytes, *, has_quorum: bool = True) -> Published:
         """What a row says, of which nothing is verified.
 
         Raises:
             BrokenProof: it is no checkpoint (`BAD_NOTE`, `BAD_CHECKPOINT`).
         """
         note = SignedNote.parse(raw)
-        return cls(note, Checkpoint.parse(note.text))
+        return cls(note, Checkpoint.parse(note.text), has_quorum)
 
 
 def read_published(connection: Connection) -> Published | None:
@@ -45,8 +51,12 @@ def read_published(connection: Connection) -> Published | None:
     Raises:
         BrokenProof: as `Published.parse` says.
     """
-    raw = queries.published_checkpoint(connection)
-    return None if raw is None else Published.parse(queries.as_bytes(raw))
+    row = connection.execute(
+        select(published.c.checkpoint, published.c.has_quorum).where(published.c.shard == SHARD)
+    ).first()
+    if row is None:
+        return None
+    return Published.parse(queries.as_bytes(row.checkpoint), has_quorum=row.has_quorum is True)
 
 
 def open_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> Published | None:
@@ -93,12 +103,15 @@ def open_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> Publ
 def write_published(connection: Connection, made: Published) -> None:
     """Put this in place of whatever is published."""
     statement = sqlite_insert(published).values(
-        shard=SHARD, size=made.checkpoint.size, checkpoint=made.note.encode()
+        shard=SHARD,
+        size=made.checkpoint.size,
+        checkpoint=made.note.encode(),
+        has_quorum=made.has_quorum,
     )
+    columns = ("size", "checkpoint", "has_quorum")
     connection.execute(
         statement.on_conflict_do_update(
-            index_elements=[published.c.shard],
-            set_={"size": statement.excluded.size, "checkpoint": statement.excluded.checkpoint},
+            index_elements=[published.c.shard], set_={name: statement.excluded[name] for name in columns}
         )
     )
 

@@ -60,7 +60,7 @@ class View:
             ServiceFault: `NO_QUORUM` if there is none.
         """
         found = read_published(self.connection)
-        if found is None:
+        if found is None or not found.has_quorum:
             raise ServiceFault(
                 Reason.NO_QUORUM,
                 "checkpoint with cosignatures",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
+from sqlalchemy import Connection
 
 from ledger.cosignature import Cosignature
 from ledger.errors import BrokenProof, LedgerError
@@ -17,6 +18,7 @@ from server.published import (
     read_published,
     write_published,
 )
+from server.store import queries
 from server.store.store import Store
 from server.witnessing.round import Round
 
@@ -24,33 +26,49 @@ log = structlog.get_logger(__name__)
 
 
 def take_up(store: Store, signers: Sequence[NoteSigner], policy: Policy | None) -> Published | None:
-    """What is published when a service starts: what is in the database, if it is still what this policy asks for.
+    """What is published when a service starts.
 
-    It is dropped if there is no policy (the log is then shown under its own signature alone), if the cosignatures are
-    no quorum of this policy, if none of the log's keys signed it, or if it cannot be read. What is kept is signed by all of the log's keys,
-    as its head is, and has cosignatures by the policy's witnesses only.
+    Without a policy nothing is: the log is shown under its own signature alone. With one, what is in the database
+    stays, also if its cosignatures are no quorum of this policy; and if nothing is there that any of the log's keys has
+    signed, the head is put there, to be shown until a first quorum comes. What is kept is signed by all of the log's
+    keys, as its head is, and has cosignatures by the policy's witnesses only.
 
     Raises:
         ServiceFault: `STORE_DAMAGED`: what is published is not this log's tree. It is kept, as evidence.
     """
     with store.transaction() as connection:
-        try:
-            found = open_published(connection, [signer.vkey for signer in signers])
-            if found is None:
-                return None
-            if policy is None:
+        found = _found(connection, signers)
+        if policy is None:
+            if found is not None:
                 drop_published(connection)
                 log.warning("published_dropped", size=found.checkpoint.size, why="no witness policy")
-                return None
-            cosignatures = policy.require_quorum(found.note)
-        except BrokenProof as error:
-            drop_published(connection)
-            log.warning("published_dropped", why=str(error))
             return None
+        if found is None:
+            head = queries.head(connection)
+            if head is None:
+                return None
+            found = Published.parse(head.checkpoint)
+        try:
+            cosignatures = policy.cosignatures(found.note)
+        except BrokenProof as error:
+            # Somebody has written into it: the witnesses can be asked again.
+            log.warning("cosignatures_dropped", size=found.checkpoint.size, why=str(error))
+            cosignatures = ()
         kept = Round(policy, SignedNote.sign(found.note.text, *signers), cosignatures).result()
-        if kept.note != found.note:
-            write_published(connection, kept)
+        if not kept.has_quorum:
+            log.warning("no_quorum_yet", size=kept.checkpoint.size, quorum=policy.wanted)
+        write_published(connection, kept)
         return kept
+
+
+def _found(connection: Connection, signers: Sequence[NoteSigner]) -> Published | None:
+    """What is in the database, if the log has signed it; what it has not is dropped."""
+    try:
+        return open_published(connection, [signer.vkey for signer in signers])
+    except BrokenProof as error:
+        drop_published(connection)
+        log.warning("published_dropped", why=str(error))
+        return None
 
 
 def publish(store: Store, policy: Policy, note: SignedNote, cosignatures: tuple[Cosignature, ...]) -> bool:

@@ -85,7 +85,7 @@ class Pusher:
         log.info(
             "witnessing",
             witnesses=[endpoint.label for endpoint in self._endpoints],
-            quorum=self._policy.describe(self._policy.quorum),
+            quorum=self._policy.wanted,
             published=there.checkpoint.size if there is not None else None,
         )
 

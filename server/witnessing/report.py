@@ -58,7 +58,7 @@ class WitnessReport:
             lines.append(
                 f"{printable_name(witness.name)}: {f'cosigned {time}' if time else 'no cosignature'}"
             )
-        needed = self.policy.describe(self.policy.quorum)
+        needed = self.policy.wanted
         return "\n".join([*lines, f"{'QUORUM' if self.quorum else 'NO QUORUM'}: {needed}"])
 
     def _time_of(self, key: VerifierKey) -> str | None:

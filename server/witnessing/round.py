@@ -59,4 +59,4 @@ class Round:
         """The checkpoint with its cosignatures, in the order of the policy."""
         keys = [witness.vkey for witness in self._policy.witnesses]
         lines = [self._cosignatures[key].signature for key in keys if key in self._cosignatures]
-        return Published(self.note.with_signatures(*lines), self.checkpoint)
+        return Published(self.note.with_signatures(*lines), self.checkpoint, self.has_quorum)

@@ -108,9 +108,14 @@ class TestPublish:
 
 
 class TestTakeUp:
-    def test_nothing(self, store, notes):
-        assert take_up(store, (LOG,), policy()) is None
+    def test_until_the_first_quorum_the_head_is_shown_as_it_stood_then(self, store, notes):
+        shown = take_up(store, (LOG,), policy())
+        assert shown == published(store)
+        assert (shown.note, shown.has_quorum) == (notes[1], False)
+
+    def test_without_a_policy_and_without_a_row(self, store, notes):
         assert take_up(store, (LOG,), None) is None
+        assert published(store) is None
 
     def test_a_quorum_is_kept(self, store, notes):
         put(store, notes[0], A, C)
@@ -122,10 +127,12 @@ class TestTakeUp:
         assert take_up(store, (LOG,), None) is None
         assert published(store) is None
 
-    def test_what_is_no_quorum_of_another_policy_goes(self, store, notes):
+    def test_what_is_no_quorum_of_another_policy_stays_and_says_so(self, store, notes):
         put(store, notes[0], A, C)
-        assert take_up(store, (LOG,), policy("all")) is None
-        assert published(store) is None
+        shown = take_up(store, (LOG,), policy("all"))
+        assert shown == published(store)
+        assert not shown.has_quorum
+        assert who(store) == (6, {"a": TIME, "c": TIME})
 
     def test_what_is_a_quorum_of_another_policy_stays_without_strangers(self, store, notes):
         put(store, notes[0], A, STRANGER)
@@ -143,15 +150,16 @@ class TestTakeUp:
 
     def test_what_none_of_the_keys_has_signed_goes(self, store, notes):
         put(store, notes[0], A, B)
-        assert take_up(store, (NEXT,), policy()) is None
-        assert published(store) is None
+        shown = take_up(store, (NEXT,), policy())
+        assert (shown.checkpoint.size, shown.has_quorum) == (7, False)
 
     def test_a_cosignature_that_does_not_verify_takes_all_with_it(self, store, notes):
         put(store, notes[0], A, B)
         bad = A.cosign(notes[1].text, TIME)
         with store.transaction() as connection:
             write_published(connection, Published.parse(notes[0].with_signatures(bad).encode()))
-        assert take_up(store, (LOG,), policy("any")) is None
+        shown = take_up(store, (LOG,), policy("any"))
+        assert (shown.note, shown.has_quorum) == (notes[0], False)
 
     @pytest.mark.parametrize(
         ("size", "said"),
@@ -200,8 +208,8 @@ class TestLookingAfter:
             published(store)
         assert caught.value.reason is Reason.BAD_NOTE
         assert check(store, [LOG.vkey]).rows[0].startswith("published row: ")
-        assert take_up(store, (LOG,), policy()) is None
-        assert published(store) is None
+        assert take_up(store, (LOG,), policy()).checkpoint.size == 7
+        assert not published(store).has_quorum
 
     def test_a_writer_goes_on_as_if_it_were_not_there(self, store, notes, city):
         put(store, notes[0], A)

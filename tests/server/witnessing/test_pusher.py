@@ -75,8 +75,10 @@ def pushing(store, rules, *signers, pace=QUICK):
 
 
 def published(store):
+    """What a quorum has cosigned; None before there is one."""
     with store.snapshot() as connection:
-        return read_published(connection)
+        found = read_published(connection)
+    return found if found is not None and found.has_quorum else None
 
 
 def size_of(store):
