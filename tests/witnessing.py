@@ -93,6 +93,10 @@ class RunningWitness:
     url: str = ""
     """Its submission prefix, which is its monitoring prefix too; another port after every start."""
     vkeys: tuple[VerifierKey, ...] = ()
+    program: str = _SUYUAN
+    """What Python runs; by default the command `suyuan`."""
+    ready: str = "ready"
+    """Name of its ready file; one for each process in the same folder."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,7 +123,7 @@ class RunningWitness:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        ready = self.folder / "ready"
+        ready = self.folder / self.ready
         ready.unlink(missing_ok=True)
         with (self.folder / "witness.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -150,13 +154,17 @@ class RunningWitness:
 
     def _command(self, *args: object) -> list[str]:
         return [
-            sys.executable, "-c", _SUYUAN, "regulator", "witness", "--key", str(self.folder / "witness.pem"),
+            sys.executable, "-c", self.program, "regulator", "witness", "--key", str(self.folder / "witness.pem"),
             "--database", str(self.database), *self.flags, *map(str, args),
         ]  # fmt: skip
 
 
 def new_witness(
-    folder: Path, *flags: str, logs: Iterable[str | VerifierKey] = (), name: str = WITNESS
+    folder: Path,
+    *flags: str,
+    logs: Iterable[str | VerifierKey] = (),
+    name: str = WITNESS,
+    ready: str = "ready",
 ) -> RunningWitness:
     """A witness with its keys, not yet served.
 
@@ -165,10 +173,11 @@ def new_witness(
         flags: further options of `suyuan regulator witness`.
         logs: vkeys of the logs to watch, as `--log` takes them.
         name: the witness's name.
+        ready: name of the ready file; a second process in the same folder needs another.
     """
     folder.mkdir(parents=True, exist_ok=True)
     watched = (part for log in logs for part in ("--log", str(log)))
-    witness = RunningWitness(folder, ("--name", name, *watched, *flags))
+    witness = RunningWitness(folder, ("--name", name, *watched, *flags), ready=ready)
     Memory(witness.database).close()  # without it a key that is there already would be refused
     second = Path(flags[flags.index("--ml-dsa-key") + 1]) if "--ml-dsa-key" in flags else None
     witness.vkeys = tuple(one.vkey for one in cosigners(name, folder / "witness.pem", second))
