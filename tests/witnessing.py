@@ -51,6 +51,8 @@ class SmallLog:
         self.origin = origin
         self.signer = NoteSigner(origin, Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
         self.leaves = [leaf_hash(f"{branch if n >= since else ''} {n}".encode()) for n in range(size)]
+        self._roots: dict[tuple[int, int], bytes] = {}
+        self._notes: dict[int, bytes] = {}
 
     @property
     def vkey(self) -> VerifierKey:
@@ -59,19 +61,24 @@ class SmallLog:
 
     def checkpoint(self, size: int) -> Checkpoint:
         """The head of the tree of so many leaves."""
-        return Checkpoint(self.origin, size, root_of(self.leaves[:size]))
+        return Checkpoint(self.origin, size, self._root(0, size))
 
     def note(self, size: int) -> bytes:
         """The same, signed."""
-        return sign_checkpoint(self.checkpoint(size), self.signer)
+        if size not in self._notes:
+            self._notes[size] = sign_checkpoint(self.checkpoint(size), self.signer)
+        return self._notes[size]
 
     def proof(self, old: int, new: int) -> tuple[bytes, ...]:
         """The consistency proof between two sizes."""
         return tuple(
-            consistency_proof(
-                old, new, lambda level, at: root_of(self.leaves[at << level : (at + 1) << level])
-            )
+            consistency_proof(old, new, lambda level, at: self._root(at << level, (at + 1) << level))
         )
+
+    def _root(self, begin: int, end: int) -> bytes:
+        if (begin, end) not in self._roots:
+            self._roots[begin, end] = root_of(self.leaves[begin:end])
+        return self._roots[begin, end]
 
     def request(self, old: int, new: int) -> bytes:
         """The body of a request to cosign `new` leaves, after `old`."""

@@ -105,6 +105,12 @@ def test_without_a_name(suyuan):
     assert "--name is needed" in done.err
 
 
+def test_half_of_a_certificate(suyuan):
+    done = suyuan(*NAMED, "--log", LOG.vkey, "--tls-cert", "cert.pem")
+    assert done.status == 2
+    assert "--tls-cert and --tls-key go together" in done.err
+
+
 @pytest.mark.parametrize(
     ("watched", "message"),
     [
