@@ -51,6 +51,8 @@ class SmallLog:
         self.origin = origin
         self.signer = NoteSigner(origin, Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
         self.leaves = [leaf_hash(f"{branch if n >= since else ''} {n}".encode()) for n in range(size)]
+        self._roots: dict[tuple[int, int], bytes] = {}
+        self._notes: dict[int, bytes] = {}
 
     @property
     def vkey(self) -> VerifierKey:
@@ -59,19 +61,24 @@ class SmallLog:
 
     def checkpoint(self, size: int) -> Checkpoint:
         """The head of the tree of so many leaves."""
-        return Checkpoint(self.origin, size, root_of(self.leaves[:size]))
+        return Checkpoint(self.origin, size, self._root(0, size))
 
     def note(self, size: int) -> bytes:
         """The same, signed."""
-        return sign_checkpoint(self.checkpoint(size), self.signer)
+        if size not in self._notes:
+            self._notes[size] = sign_checkpoint(self.checkpoint(size), self.signer)
+        return self._notes[size]
 
     def proof(self, old: int, new: int) -> tuple[bytes, ...]:
         """The consistency proof between two sizes."""
         return tuple(
-            consistency_proof(
-                old, new, lambda level, at: root_of(self.leaves[at << level : (at + 1) << level])
-            )
+            consistency_proof(old, new, lambda level, at: self._root(at << level, (at + 1) << level))
         )
+
+    def _root(self, begin: int, end: int) -> bytes:
+        if (begin, end) not in self._roots:
+            self._roots[begin, end] = root_of(self.leaves[begin:end])
+        return self._roots[begin, end]
 
     def request(self, old: int, new: int) -> bytes:
         """The body of a request to cosign `new` leaves, after `old`."""
@@ -93,6 +100,10 @@ class RunningWitness:
     url: str = ""
     """Its submission prefix, which is its monitoring prefix too; another port after every start."""
     vkeys: tuple[VerifierKey, ...] = ()
+    program: str = _SUYUAN
+    """What Python runs; by default the command `suyuan`."""
+    ready: str = "ready"
+    """Name of its ready file; one for each process in the same folder."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,7 +130,7 @@ class RunningWitness:
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
-        ready = self.folder / "ready"
+        ready = self.folder / self.ready
         ready.unlink(missing_ok=True)
         with (self.folder / "witness.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -150,13 +161,17 @@ class RunningWitness:
 
     def _command(self, *args: object) -> list[str]:
         return [
-            sys.executable, "-c", _SUYUAN, "regulator", "witness", "--key", str(self.folder / "witness.pem"),
+            sys.executable, "-c", self.program, "regulator", "witness", "--key", str(self.folder / "witness.pem"),
             "--database", str(self.database), *self.flags, *map(str, args),
         ]  # fmt: skip
 
 
 def new_witness(
-    folder: Path, *flags: str, logs: Iterable[str | VerifierKey] = (), name: str = WITNESS
+    folder: Path,
+    *flags: str,
+    logs: Iterable[str | VerifierKey] = (),
+    name: str = WITNESS,
+    ready: str = "ready",
 ) -> RunningWitness:
     """A witness with its keys, not yet served.
 
@@ -165,10 +180,11 @@ def new_witness(
         flags: further options of `suyuan regulator witness`.
         logs: vkeys of the logs to watch, as `--log` takes them.
         name: the witness's name.
+        ready: name of the ready file; a second process in the same folder needs another.
     """
     folder.mkdir(parents=True, exist_ok=True)
     watched = (part for log in logs for part in ("--log", str(log)))
-    witness = RunningWitness(folder, ("--name", name, *watched, *flags))
+    witness = RunningWitness(folder, ("--name", name, *watched, *flags), ready=ready)
     Memory(witness.database).close()  # without it a key that is there already would be refused
     second = Path(flags[flags.index("--ml-dsa-key") + 1]) if "--ml-dsa-key" in flags else None
     witness.vkeys = tuple(one.vkey for one in cosigners(name, folder / "witness.pem", second))

@@ -166,6 +166,8 @@ class Memory:
         if row is None:
             return None
         size, root, time_s, raw = row
+        if not isinstance(raw, bytes) or not isinstance(time_s, int):
+            raise self._damaged(hashed, "values of other types")
         try:
             note = SignedNote.parse(raw)
             checkpoint = Checkpoint.parse(note.text)

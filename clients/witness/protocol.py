@@ -45,7 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if in_head and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > self.bounds.head_bytes:
-                self.transport.close()
+                self.transport.abort()
 
     def on_headers_complete(self) -> None:
         """The head is here."""
@@ -58,19 +58,32 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = not self.pipeline
         super().on_response_complete()
 
+    def shutdown(self) -> None:
+        """End the connection, when what is being answered is answered."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self.transport.get_write_buffer_size() == 0:
+            self._hang_up()
+        else:
+            super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End a connection that has idled for long enough."""
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._stop_waiting()
+        # Closing politely would, with TLS, wait half a minute for a farewell from who has not said a word in time.
+        if not self.transport.is_closing():
+            self.transport.abort()
+
     def _expect_head(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(self.bounds.head_s, self._give_up)
+            self._deadline = self.loop.call_later(self.bounds.head_s, self._hang_up)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    def _give_up(self) -> None:
-        self._deadline = None
-        if not self.transport.is_closing():
-            self.transport.close()
 
 
 def bounded_protocol(bounds: Bounds) -> type[BoundedProtocol]:

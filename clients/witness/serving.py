@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,23 +54,14 @@ def serve(settings: Settings) -> None:
         ServiceFault: the database does not answer (`STORE_UNAVAILABLE`).
     """
     configure_logs(as_json=settings.json_logs)
-    writing = Memory(settings.database)
-    reading = Memory(settings.database)
-    try:
+    with closing(Memory(settings.database)) as writing, closing(Memory(settings.database)) as reading:
         keys = [cosigner.vkey for cosigner in settings.cosigners]
         for earlier in writing.identify(keys, _clock_s()):
             # Right after a change of keys; otherwise somebody has mixed up two witnesses.
             log.warning("other_key_before", vkey=earlier, database=str(settings.database))
-        app = WitnessApp(
-            Witness(settings.cosigners, settings.logs, writing, _clock_s), reading, settings.bounds
-        )
-        try:
+        witness = Witness(settings.cosigners, settings.logs, writing, _clock_s)
+        with closing(WitnessApp(witness, reading, settings.bounds)) as app:
             asyncio.run(_serve(settings, app))
-        finally:
-            app.close()
-    finally:
-        reading.close()
-        writing.close()
     log.info("stopped")
 
 

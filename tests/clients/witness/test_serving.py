@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from witnessing import SmallLog, new_witness, post, running_witness
 
+from clients.witness.serving import _listen
+from ledger.errors import BadInput
 from ledger.witness import MAX_REQUEST_BYTES
 
 LOG = SmallLog()
@@ -90,10 +92,16 @@ HEAD = b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\n"
 # Senders
 
 
-def test_slow_and_silent_senders_are_let_go(tmp_path):
-    bounds = {"head_s": 0.5, "body_s": 0.5, "keep_alive_s": 1}
-    with bounded(tmp_path, **bounds) as (url, _), ExitStack() as stack:
-        silent, head, body, between = (stack.enter_context(connect(url)) for _ in range(4))
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory):
+    """The URL of a witness that does not wait for long."""
+    with bounded(tmp_path_factory.mktemp("hasty"), head_s=0.5, body_s=0.5, keep_alive_s=1) as (url, _):
+        yield url
+
+
+def test_slow_and_silent_senders_are_let_go(hasty):
+    with ExitStack() as stack:
+        silent, head, body, between = (stack.enter_context(connect(hasty)) for _ in range(4))
         head.sendall(HEAD)
         body.sendall(HEAD + b"Content-Length: 100\r\n\r\nold ")
         between.sendall(HEAD + b"Content-Length: 0\r\n\r\n")
@@ -104,24 +112,23 @@ def test_slow_and_silent_senders_are_let_go(tmp_path):
         assert rest_of(head) == b""
         assert rest_of(between).count(b"HTTP/1.1") == 0
         answer = rest_of(body)
-        assert answer.startswith(b"HTTP/1.1 408 ")
-        assert b"\r\nconnection: close\r\n" in answer
-        assert answer.endswith(b"the request did not arrive within 0.5 seconds\n")
-        assert still_answers(url)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert answer.endswith(b"the request did not arrive within 0.5 seconds\n")
+    assert still_answers(hasty)
 
 
-def test_dripping_senders_are_let_go(tmp_path):
-    with bounded(tmp_path, head_s=1, body_s=1) as (url, _), connect(url) as head, connect(url) as body:
+def test_dripping_senders_are_let_go(hasty):
+    with connect(hasty) as head, connect(hasty) as body:
         body.sendall(HEAD + b"Content-Length: 90000\r\n\r\n")
         for drip in (head, body):
-            sent, deadline = 0, time.monotonic() + 60
+            deadline = time.monotonic() + 60
             with suppress(OSError):
                 while time.monotonic() < deadline:
                     drip.sendall(b"a")
-                    sent += 1
                     time.sleep(0.05)
             assert time.monotonic() < deadline
-        assert still_answers(url)
+    assert still_answers(hasty)
 
 
 @pytest.mark.parametrize(
@@ -214,10 +221,9 @@ def running(tmp_path_factory):
         yield witness
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_well_and_begins_where_it_ended(number, tmp_path):
+def test_it_ends_well_and_begins_where_it_ended(tmp_path):
     witness = new_witness(tmp_path, logs=[LOG.vkey])
-    for old, new in ((0, 10), (10, 20)):
+    for old, new, number in ((0, 10, signal.SIGTERM), (10, 20, signal.SIGINT)):
         witness.start()
         idle = http.client.HTTPConnection(urlsplit(witness.url).netloc, timeout=60)
         idle.request("POST", "/add-checkpoint", LOG.request(old, new))
@@ -291,13 +297,16 @@ def test_https(tmp_path):
 
 
 WRONG = [
-    (["--listen", "127.0.0.1"], "Error: address: given 127.0.0.1, expected HOST:PORT that is free to listen on"),
-    (["--listen", "127.0.0.1:99999"], "Error: address: given 127.0.0.1:99999, expected HOST:PORT"),
-    (["--listen", "192.0.2.1:0"], "Error: address: given 192.0.2.1:0 (Cannot assign requested address), expected"),
     (["--tls-cert", "missing", "--tls-key", "missing"], "Error: TLS files: given No such file or directory"),
-    (["--tls-cert", "missing"], "--tls-cert and --tls-key go together"),
-    (["--ready-file", "missing/ready"], "Error: file missing/ready: given No such file or directory, expected"),
-]  # fmt: skip
+    (
+        ["--ready-file", "missing/ready"],
+        "Error: file missing/ready: given No such file or directory, expected",
+    ),
+    (
+        ["--listen", "127.0.0.1"],
+        "Error: address: given 127.0.0.1, expected HOST:PORT that is free to listen on",
+    ),
+]
 
 
 def test_what_it_cannot_be_told(tmp_path):
@@ -310,9 +319,28 @@ def test_what_it_cannot_be_told(tmp_path):
         assert message in errors
 
 
-def test_an_address_that_is_taken(running, tmp_path):
-    witness = new_witness(tmp_path, logs=[LOG.vkey])
-    taken = urlsplit(running.url).netloc
-    done = witness.run("--listen", taken)
-    assert done.returncode == 2
-    assert f"Error: address: given {taken} (Address already in use), expected" in done.stderr
+@pytest.mark.parametrize(
+    "address", ["", "7380", ":7380", "host", "h:", "h:x", "h:-1", "h:٣", "127.0.0.1:65536"]
+)
+def test_addresses_that_are_none(address):
+    with pytest.raises(BadInput) as caught:
+        _listen(address, 1)
+    assert str(caught.value) == f"address: given {address}, expected HOST:PORT that is free to listen on"
+
+
+def test_addresses_that_cannot_be_had():
+    with _listen("127.0.0.1:0", 1) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for wrong, why in (
+            (address, "Address already in use"),
+            ("192.0.2.1:0", "Cannot assign requested address"),
+        ):
+            with pytest.raises(BadInput) as caught:
+                _listen(wrong, 1)
+            assert str(caught.value).startswith(f"address: given {wrong} ({why}), expected HOST:PORT")
+
+
+def test_answers_are_sent_at_once():
+    # What asyncio goes by when it decides whether small answers wait for larger ones.
+    with _listen("127.0.0.1:0", 1) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
