@@ -43,6 +43,8 @@ class RunningService:
     folder: Path
     city: City
     target: str = ""
+    http: str = ""
+    """URL of the HTTP read side, where it was asked for with `--http`."""
     vkey: str = ""
     process: subprocess.Popen[bytes] | None = None
     flags: tuple[str, ...] = ()
@@ -84,7 +86,8 @@ class RunningService:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the service did not start:\n{self.log()}")
             time.sleep(0.02)
-        self.target = ready.read_text().strip()
+        self.target, *urls = ready.read_text().split()
+        self.http = urls[0] if urls else ""
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal the process and wait for its end; returns its exit status."""
