@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ledger.checkpoint import open_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
 from ledger.event import Event, Kind
-from ledger.note import VerifierKey
+from ledger.note import SignedNote, VerifierKey
 from ledger.sequence import Sequenced, Submission
 from server.config import HttpSettings, Settings, Tls, read_log_key
 from server.main import configure_logs, serve, serve_http
@@ -193,7 +193,7 @@ def serve_http_command(
     keys = [VerifierKey.parse(key) for key in vkeys or []]
     settings = HttpSettings(listen=listen, tls=_tls(tls_cert, tls_key), prefix=http_prefix)
     store = Store.open(database, read_only=True)
-    _require_signed_by(store, _origin(store, database), keys)
+    _require_signed_by(store, database, keys)
     serve_http(settings, store, keys, ready_file)
 
 
@@ -315,9 +315,7 @@ def _origin(store: Store, database: str) -> str:
     with store.snapshot() as connection:
         first = queries.entries_from(connection, 0, 1)
     if not first:
-        raise BadInput(
-            Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"
-        )
+        raise _no_log(database)
     try:
         event = Event.parse(Envelope.parse(Entry.parse(first[0].data).envelope).payload)
     except LedgerError as error:
@@ -327,12 +325,21 @@ def _origin(store: Store, database: str) -> str:
     return event.message.genesis.origin
 
 
-def _require_signed_by(store: Store, origin: str, keys: list[VerifierKey]) -> None:
-    """Refuse keys with which readers could not verify the log."""
+def _require_signed_by(store: Store, database: str, keys: list[VerifierKey]) -> None:
+    """Refuse a database without a log, and keys with which readers could not verify it."""
     with store.snapshot() as connection:
         head = queries.head(connection)
-    if keys and head is not None:
-        open_checkpoint(queries.as_bytes(head.checkpoint), origin, keys)
+    if head is None:
+        raise _no_log(database)
+    if keys:
+        note = SignedNote.parse(queries.as_bytes(head.checkpoint))
+        open_checkpoint(note.encode(), Checkpoint.parse(note.text).origin, keys)
+
+
+def _no_log(database: str) -> BadInput:
+    return BadInput(
+        Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"
+    )
 
 
 def _tls(cert: Path | None, key: Path | None, client_ca: Path | None = None) -> Tls | None:

@@ -54,7 +54,9 @@ class RawLog:
                     frontier = frontier.extend(map(leaf_hash, batch), completed)
                     edge, tiles = edge.extend(completed)
                     write_tiles(connection, tiles)
-                    connection.execute(insert(entries), [_row(start + n, data) for n, data in enumerate(batch)])
+                    connection.execute(
+                        insert(entries), [_row(start + n, data) for n, data in enumerate(batch)]
+                    )
                     log.frontiers[stop] = frontier
                 swap_head(connection, None, log.head(size))
         finally:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,3 +148,28 @@ def running_service(folder: Path, *flags: str, origin: str = ORIGIN) -> Iterator
         if os.environ.get("SUYUAN_TEST_LOGS"):
             sys.stderr.write(service.log())
         service.stop()
+
+
+@contextmanager
+def running_http(database: Path, *flags: object) -> Iterator[str]:
+    """A process of `operator serve-http`; gives its URL, and ends with the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready, written = Path(folder, "ready"), Path(folder, "log")
+        with written.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "server", "serve-http", "--database", database, "--listen", "127.0.0.1:0",
+                 "--ready-file", ready, "--json-logs", *map(str, flags)],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            deadline = time.monotonic() + _STARTUP_S
+            while not ready.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"the read side did not start:\n{written.read_text()}")
+                time.sleep(0.02)
+            yield ready.read_text().strip()
+        finally:
+            process.terminate()
+            status = process.wait(30)
+        assert status == 0, written.read_text()
+        assert not ready.exists()

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import pytest
 from raw_log import RawLog
 
-from ledger.errors import LedgerError
 from server.config import HttpSettings
 from server.http.service import HttpService
 from server.store.store import Store
