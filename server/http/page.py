@@ -33,11 +33,6 @@ _COSIGNATURE_BYTES = (8 + 64, 8 + 2420)
 """Lengths of Ed25519 and ML-DSA-44 cosignatures with their times."""
 
 
-def digest(body: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return sha256(body).hexdigest()
-
-
 def url_of(scheme: str, host: str | None, prefix: str) -> str:
     """Where the reader found the page, to be put into commands; `URL` where that cannot be told."""
     return f"{scheme}://{host}{prefix}" if host and _HOST.fullmatch(host) else "URL"

@@ -1,4 +1,4 @@
-"""A log of raw entries, whose served size can be set, and the read side on it in this process."""
+"""A log of raw entries, and the read side on it in this process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ from server.store.store import Store
 
 
 @contextmanager
-def http_service(store, vkeys=(), **settings):
-    """The read side on a store, on an event loop in a thread of its own; gives its URL."""
+def http_service(database, vkeys=(), *, prepare=None, **settings):
+    """The read side on a database, on an event loop in a thread of its own; gives its URL.
+
+    `prepare` may change the service before it starts.
+    """
+    store = Store.open(str(database), read_only=True)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     service = HttpService(HttpSettings(listen="127.0.0.1:0", **settings), store, vkeys)
     try:
+        if prepare is not None:
+            prepare(service)
         asyncio.run_coroutine_threadsafe(service.start(), loop).result(30)
         yield service.url
     finally:
@@ -29,11 +35,12 @@ def http_service(store, vkeys=(), **settings):
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
+        store.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def served():
-    """`served(store, vkeys, **settings)` is a context with the URL of the read side."""
+    """`served(database, vkeys, **settings)` is a context with the URL of the read side."""
     return http_service
 
 
@@ -46,9 +53,5 @@ def raw_log(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(raw_log):
     """The read side on that log."""
-    store = Store.open(str(raw_log.database), read_only=True)
-    try:
-        with http_service(store, [raw_log.signer.vkey]) as url:
-            yield url
-    finally:
-        store.close()
+    with http_service(raw_log.database, [raw_log.signer.vkey]) as url:
+        yield url
