@@ -30,7 +30,9 @@ def fetch(url: str, path: str, method: str = "GET", *, trust: str | None = None,
     else:
         connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
     try:
-        connection.putrequest(method, parts.path + path, skip_accept_encoding=True)
+        connection.putrequest(
+            method, parts.path + path, skip_host="Host" in headers, skip_accept_encoding=True
+        )
         for name, value in headers.items():
             connection.putheader(name.replace("_", "-"), value)
         connection.endheaders()

@@ -15,27 +15,35 @@ from server.store.store import Store
 
 
 @contextmanager
-def http_service(database, vkeys=(), *, prepare=None, **settings):
+def http_service(database, vkeys=(), *, prepare=None, listen="127.0.0.1:0", **settings):
     """The read side on a database, on an event loop in a thread of its own; gives its URL.
 
     `prepare` may change the service before it starts.
     """
     store = Store.open(str(database), read_only=True)
+    try:
+        service = HttpService(HttpSettings(listen=listen, **settings), store, vkeys)
+        with _running(service, prepare):
+            yield service.url
+    finally:
+        store.close()
+
+
+@contextmanager
+def _running(service, prepare):
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    service = HttpService(HttpSettings(listen="127.0.0.1:0", **settings), store, vkeys)
     try:
         if prepare is not None:
             prepare(service)
         asyncio.run_coroutine_threadsafe(service.start(), loop).result(30)
-        yield service.url
+        yield
     finally:
         asyncio.run_coroutine_threadsafe(service.stop(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
         loop.close()
-        store.close()
 
 
 @pytest.fixture(scope="session")
