@@ -139,7 +139,10 @@ def serve_command(
     tls_key: TlsKeyOption = None,
     tls_client_ca: Annotated[
         Path | None,
-        typer.Option("--tls-client-ca", help="Demand client certificates signed by this CA (PEM)."),
+        typer.Option(
+            "--tls-client-ca",
+            help="Demand client certificates signed by this CA (PEM), though not of HTTP's readers.",
+        ),
     ] = None,
     ready_file: ReadyFileOption = None,
     json_logs: JsonLogsOption = False,
@@ -153,6 +156,8 @@ def serve_command(
     """
     configure_logs(as_json=json_logs, debug=debug)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
+    if http_prefix and http is None:
+        raise typer.BadParameter("--http-prefix goes with --http")
     store = Store.open(database)
     settings = Settings(listen=listen, tls=tls, ready_file=ready_file)
     http_settings = None if http is None else HttpSettings(listen=http, tls=tls, prefix=http_prefix)
