@@ -19,14 +19,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
 from ledger.event import Event, Kind
-from ledger.note import VerifierKey
+from ledger.note import SignedNote, VerifierKey
 from ledger.sequence import Sequenced, Submission
-from server.config import Settings, Tls, read_log_keys, read_witness_policy
-from server.main import configure_logs, serve
+from server.config import HttpSettings, Settings, Tls, read_log_keys, read_witness_policy
+from server.main import configure_logs, serve, serve_http
 from server.rebuild import check, rebuild
 from server.sequencer import wall_clock_us
 from server.store import queries
@@ -76,6 +77,20 @@ WitnessPolicyOption = Annotated[
 FormatOption = Annotated[
     Format, typer.Option("--format", envvar="SUYUAN_FORMAT", help="How to print results.", show_default=True)
 ]
+
+TlsCertOption = Annotated[
+    Path | None, typer.Option("--tls-cert", envvar="SUYUAN_TLS_CERT", help="Certificate chain (PEM).")
+]
+TlsKeyOption = Annotated[
+    Path | None, typer.Option("--tls-key", envvar="SUYUAN_TLS_KEY", help="Its private key (PEM).")
+]
+HttpPrefixOption = Annotated[
+    str, typer.Option("--http-prefix", help="Path in front of the log's URLs, such as /fuzhou.")
+]
+ReadyFileOption = Annotated[
+    Path | None, typer.Option("--ready-file", help="Write the address into this file once it is served.")
+]
+JsonLogsOption = Annotated[bool, typer.Option("--json-logs", help="Log JSON lines instead of columns.")]
 
 DEFAULT_DATABASE = "suyuan.db"
 DEFAULT_LOG_KEYS = [Path("log.pem")]
@@ -136,15 +151,21 @@ def serve_command(
     listen: Annotated[
         str, typer.Option("--listen", envvar="SUYUAN_LISTEN", help="HOST:PORT; port 0 takes a free one.")
     ] = "127.0.0.1:7443",
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", envvar="SUYUAN_TLS_CERT", help="Certificate chain (PEM).")
+    http: Annotated[
+        str | None,
+        typer.Option(
+            "--http", envvar="SUYUAN_HTTP", metavar="HOST:PORT", help="Serve the log's files by HTTP too."
+        ),
     ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", envvar="SUYUAN_TLS_KEY", help="Its private key (PEM).")
-    ] = None,
+    http_prefix: HttpPrefixOption = "",
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
     tls_client_ca: Annotated[
         Path | None,
-        typer.Option("--tls-client-ca", help="Demand client certificates signed by this CA (PEM)."),
+        typer.Option(
+            "--tls-client-ca",
+            help="Demand client certificates signed by this CA (PEM), though not of HTTP's readers.",
+        ),
     ] = None,
     witness_policy: WitnessPolicyOption = None,
     witness_interval: Annotated[
@@ -156,34 +177,74 @@ def serve_command(
             help="Seconds between two checkpoints that witnesses are asked for.",
         ),
     ] = 2.0,
-    ready_file: Annotated[
-        Path | None, typer.Option("--ready-file", help="Write the address into this file once it is served.")
-    ] = None,
-    json_logs: Annotated[
-        bool, typer.Option("--json-logs", help="Log JSON lines instead of columns.")
-    ] = False,
+    ready_file: ReadyFileOption = None,
+    json_logs: JsonLogsOption = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log every batch.")] = False,
 ) -> None:
     """Serve the log by gRPC until SIGTERM or Ctrl-C.
 
+    With `--http`, its files are served too, as `serve-http` does; the ready file then has their URL as its second line.
+
     With a witness policy (C2SP tlog-policy) the log's checkpoints are offered to the witnesses in it that have a URL,
     and those are published that a quorum has cosigned.
 
-    Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443`
+    Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443 --http 127.0.0.1:7480`
     """
     configure_logs(as_json=json_logs, debug=debug)
-    if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
-        raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-client-ca with them")
-    tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
+    tls = _tls(tls_cert, tls_key, tls_client_ca)
+    if http_prefix and http is None:
+        raise typer.BadParameter("--http-prefix goes with --http")
     store = Store.open(database)
     signers = read_log_keys(log_keys, _origin(store, database))
     vkeys = [signer.vkey for signer in signers]
     policy = read_witness_policy(witness_policy, vkeys) if witness_policy is not None else None
-    pace = Pace(interval_s=witness_interval)
     settings = Settings(
-        listen=listen, tls=tls, ready_file=ready_file, witness_policy=policy, witness_pace=pace
+        listen=listen,
+        tls=tls,
+        ready_file=ready_file,
+        witness_policy=policy,
+        witness_pace=Pace(interval_s=witness_interval),
     )
-    serve(settings, store, signers)
+    http_settings = None if http is None else HttpSettings(listen=http, tls=tls, prefix=http_prefix)
+    serve(settings, store, signers, http_settings)
+
+
+@app.command("serve-http")
+def serve_http_command(
+    database: DatabaseOption = DEFAULT_DATABASE,
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen", envvar="SUYUAN_HTTP", metavar="HOST:PORT", help="HOST:PORT; port 0 takes a free one."
+        ),
+    ] = "127.0.0.1:7480",
+    vkeys: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vkey",
+            envvar="SUYUAN_VKEY",
+            metavar="VKEY",
+            help="The log's verifier key, for the page; repeat it for one that changes its key.",
+        ),
+    ] = None,
+    http_prefix: HttpPrefixOption = "",
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    ready_file: ReadyFileOption = None,
+    json_logs: JsonLogsOption = False,
+) -> None:
+    """Serve the log's files by HTTP (C2SP tlog-tiles) until SIGTERM or Ctrl-C.
+
+    It only reads, and needs no signing key: any number of these may serve one database, beside `serve`.
+
+    Example: `suyuan operator serve-http --database suyuan.db --listen 127.0.0.1:7480`
+    """
+    configure_logs(as_json=json_logs)
+    keys = [VerifierKey.parse(key) for key in vkeys or []]
+    settings = HttpSettings(listen=listen, tls=_tls(tls_cert, tls_key), prefix=http_prefix)
+    store = Store.open(database, read_only=True)
+    _require_signed_by(store, database, keys)
+    serve_http(settings, store, keys, ready_file)
 
 
 @app.command("rebuild")
@@ -330,9 +391,7 @@ def _origin(store: Store, database: str) -> str:
     with store.snapshot() as connection:
         first = queries.entries_from(connection, 0, 1)
     if not first:
-        raise BadInput(
-            Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"
-        )
+        raise _no_log(database)
     try:
         event = Event.parse(Envelope.parse(Entry.parse(first[0].data).envelope).payload)
     except LedgerError as error:
@@ -344,6 +403,29 @@ def _origin(store: Store, database: str) -> str:
 
 def _vkeys(store: Store, database: str, log_keys: list[Path]) -> list[VerifierKey]:
     return [signer.vkey for signer in read_log_keys(log_keys, _origin(store, database))]
+
+
+def _require_signed_by(store: Store, database: str, keys: list[VerifierKey]) -> None:
+    """Refuse a database without a log, and keys with which readers could not verify it."""
+    with store.snapshot() as connection:
+        head = queries.head(connection)
+    if head is None:
+        raise _no_log(database)
+    if keys:
+        note = SignedNote.parse(queries.as_bytes(head.checkpoint))
+        open_checkpoint(note.encode(), Checkpoint.parse(note.text).origin, keys)
+
+
+def _no_log(database: str) -> BadInput:
+    return BadInput(
+        Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"
+    )
+
+
+def _tls(cert: Path | None, key: Path | None, client_ca: Path | None = None) -> Tls | None:
+    if (cert is None) != (key is None) or (client_ca is not None and cert is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together, and --tls-client-ca with them")
+    return Tls(cert, key, client_ca) if cert is not None and key is not None else None
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Settings:
     stop_seconds: float = 10.0
     """How long calls in flight may take to end when the service stops."""
     ready_file: Path | None = None
-    """Written when the service answers: its address, a line."""
+    """Written when the service answers: its address, a line; a second line is the URL of the HTTP read side, if any."""
     witness_policy: Policy | None = None
     """Whose cosignatures checkpoints are published with; None if the log has no witnesses."""
     witness_pace: Pace = field(default_factory=Pace)
@@ -99,6 +99,23 @@ def read_log_keys(paths: Sequence[Path], origin: str) -> tuple[NoteSigner, ...]:
                 expected="another key",
             )
     return signers
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """Everything that the HTTP read side is told when it starts."""
+
+    listen: str = "127.0.0.1:7480"
+    """Host and port; port 0 takes a free one."""
+    tls: Tls | None = None
+    """Readers are never asked for certificates: what they read is public."""
+    prefix: str = ""
+    """Path in front of all URLs, without a slash at its end; or empty."""
+    read_threads: int = 4
+    connections: int = 500
+    """Readers that are answered at once; further ones are told to come back."""
+    stop_seconds: int = 10
+    """How long answers on their way may take to leave when the service stops."""
 
 
 def read_log_key(path: Path, origin: str) -> NoteSigner:
