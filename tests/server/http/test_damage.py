@@ -46,7 +46,7 @@ TILE = "UPDATE tiles SET data = {} WHERE level = {} AND idx = {}"
         ("UPDATE log_head SET checkpoint = x'00'", "/checkpoint", "checkpoint: given form of a note"),
         ("UPDATE log_head SET root = zeroblob(32)", "/checkpoint", "checkpoint: given published checkpoint: given size 600"),
         ("UPDATE log_head SET size = 599", "/checkpoint", "expected one of the log whose head has size 599"),
-        ("INSERT INTO published VALUES (0, 5, 'junk')", "/checkpoint", "checkpoint: given form of a note"),
+        ("INSERT INTO published VALUES (0, 5, 'junk', 1)", "/checkpoint", "checkpoint: given form of a note"),
         ("DELETE FROM log_head", "/tile/0/000", "log: given no genesis, expected a log"),
         ("UPDATE log_head SET checkpoint = x'00'", "/", "checkpoint: given form of a note"),
     ],

@@ -55,7 +55,7 @@ class TestCheckpoint:
 
     def test_the_published_one_comes_first(self, raw_log, url):
         earlier = raw_log.head(300).checkpoint
-        raw_log.execute("INSERT INTO published VALUES (0, 300, ?)", earlier)
+        raw_log.execute("INSERT INTO published VALUES (0, 300, ?, 1)", earlier)
         try:
             assert fetch(url, "/checkpoint").body == earlier
             # What the newest head has may be read already; what the published one needs is there for sure.
