@@ -148,6 +148,7 @@ class Session(Believing):
             trust=trust,
             root_certificates=None if self.ca is None else read_input(self.ca, "root certificates"),
             timeout_s=self.timeout_s,
+            witness_timeout_s=self.timeout_s,
         )
         self._clients.append(client)
         return client

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from evidences import TIME_S, WITNESSES, policy_of
-from lying import refusal
+from evidences import WITNESSES, policy_of
+from lying import cosigning, refusal
 from town import LOT, OTHER_PARCEL
 from world import CUP, MERCHANT, PARCEL, PLATFORM, REGULATOR, TEA
 
@@ -15,7 +15,7 @@ from clients.sdk import LedgerClient
 from ledger.chain_key import LEDGER, ChainKey
 from ledger.errors import BadInput, Conflict, Reason
 from ledger.evidence import Evidence
-from ledger.note import SignedNote, VerifierKey
+from ledger.note import VerifierKey
 from ledger.policy import Policy
 from suyuan.v1 import event_pb2 as ev
 
@@ -117,13 +117,7 @@ def test_more_than_a_file_may_hold(client, believed, monkeypatch):
 def test_the_checkpoint_is_the_cosigned_one(liar, town, believed):
     policy = policy_of(2).with_logs(VerifierKey.parse(town.service.vkey))
 
-    def cosign(request, answer):
-        if request.witnessed:
-            note = SignedNote.parse(answer.checkpoint.note)
-            lines = [WITNESSES[name].cosign(note.text, TIME_S) for name in ("one", "three")]
-            answer.checkpoint.note = note.with_signatures(*lines).encode()
-
-    liar.tell("GetCheckpoint", cosign)
+    liar.tell("GetCheckpoint", cosigning(town.service, WITNESSES["one"], WITNESSES["three"]))
     with LedgerClient(liar.target, policy, timeout_s=20, witness_timeout_s=20) as client:
         raw, checked = make_evidence(client, policy, PARCEL)
     assert [one.key for one in checked.cosignatures] == [WITNESSES["one"].vkey, WITNESSES["three"].vkey]

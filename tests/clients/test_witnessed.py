@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from lying import CITY_SIGNER, head_of, prove_growth, refusal, refusing, signed
+from lying import CITY_SIGNER, cosigning, head_of, prove_growth, refusal, refusing, signed
 from world import ORIGIN, TEA, City, Log, signing_key
 
 from clients.follower import Follower
@@ -48,8 +48,7 @@ def seen(liar, town):
     witnesses = list(WITNESSES[:2])
 
     def cosign(request, answer):
-        if request.witnessed:
-            answer.checkpoint.note = cosigned(answer.checkpoint.note, *witnesses)
+        cosigning(town.service, *witnesses)(request, answer)
 
     liar.tell("GetCheckpoint", cosign)
     return witnesses
@@ -81,8 +80,9 @@ class TestTheSdk:
             assert told.startswith(f"cosignatures of the checkpoint of {ORIGIN}: given ")
             assert told.endswith("expected a quorum: 2 of (w1, w2, w3)")
 
-    def test_a_cosignature_that_does_not_hold(self, demanding, liar):
+    def test_a_cosignature_that_does_not_hold(self, demanding, liar, town):
         def forge(request, answer):
+            cosigning(town.service)(request, answer)
             note = SignedNote.parse(answer.checkpoint.note)
             other = Checkpoint(ORIGIN, 3, bytes(32)).text()
             lines = [WITNESSES[0].cosign(note.text, AT_S), WITNESSES[1].cosign(other, AT_S)]

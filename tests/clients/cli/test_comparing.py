@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lying import cosigning as saying
 from lying import lying_service
 from running import RunningService, running_service
 from world import ORIGIN, TEA, City, signing_key
@@ -15,7 +16,7 @@ from world import ORIGIN, TEA, City, signing_key
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.contradiction import Contradiction
 from ledger.cosignature import Cosigner
-from ledger.note import NoteSigner, SignedNote, VerifierKey
+from ledger.note import NoteSigner, VerifierKey
 
 W1 = Cosigner("witness.test/w1", signing_key("w1")._key)
 
@@ -152,13 +153,8 @@ def cosigning(online, service):
     """A service whose checkpoints w1 has cosigned, and a policy that wants that."""
     Path("policy").write_text(f"log {service.vkey}\nwitness shanghai {W1.vkey}\nquorum shanghai\n")
 
-    def cosign(request, answer):
-        if request.witnessed:
-            note = SignedNote.parse(answer.checkpoint.note)
-            answer.checkpoint.note = note.with_signatures(W1.cosign(note.text, 1_790_000_000)).encode()
-
     with lying_service(service.target) as liar:
-        liar.tell("GetCheckpoint", cosign)
+        liar.tell("GetCheckpoint", saying(service, W1))
         yield liar
 
 
@@ -174,8 +170,8 @@ def test_a_policy_says_whom_to_believe(online, cosigning, goods, keys, monkeypat
     assert online("platform", "history", goods, *here).status == 0
 
 
-def test_a_missing_cosignature_has_a_status_of_its_own(online, cosigning, goods, keys):
-    del cosigning.lies["GetCheckpoint"]
+def test_a_missing_cosignature_has_a_status_of_its_own(online, cosigning, service, goods, keys):
+    cosigning.tell("GetCheckpoint", saying(service))
     here = ("--policy", "policy", "--server", cosigning.target)
     done = online("regulator", "checkpoint", *here)
     assert done.status == 8
@@ -194,8 +190,8 @@ def test_a_missing_cosignature_has_a_status_of_its_own(online, cosigning, goods,
     assert online("regulator", "verify", goods, "--server", cosigning.target).status == 0
 
 
-def test_what_is_recorded_but_not_cosigned(online, cosigning, goods, keys):
-    del cosigning.lies["GetCheckpoint"]
+def test_what_is_recorded_but_not_cosigned(online, cosigning, service, goods, keys):
+    cosigning.tell("GetCheckpoint", saying(service))
     listed = ("merchant", "list", goods, "--title", "茶", "--category", "food", "--key", keys["merchant"])
     done = online.json(*listed, "--policy", "policy", "--server", cosigning.target)
     assert done.status == 8
