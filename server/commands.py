@@ -23,12 +23,14 @@ from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Conflict, LedgerError, Reason, ServiceFault
 from ledger.event import Event, Kind
+from ledger.note import SignedNote, VerifierKey
 from ledger.sequence import Sequenced, Submission
 from server.config import Settings, Tls, read_log_key
 from server.main import configure_logs, serve
-from server.rebuild import check, rebuild
+from server.rebuild import Damage, check, rebuild
 from server.sequencer import wall_clock_us
 from server.store import queries
+from server.store.damage import damage_of
 from server.store.store import Store
 from server.writer import Writer
 
@@ -140,7 +142,9 @@ def serve_command(
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert is not None and tls_key is not None else None
     store = Store.open(database)
     settings = Settings(listen=listen, tls=tls, ready_file=ready_file)
-    serve(settings, store, read_log_key(log_key, _origin(store, database)))
+    signer = read_log_key(log_key, _origin(store, database))
+    _require_key_of_log(store, signer.vkey)
+    serve(settings, store, signer)
 
 
 @app.command("rebuild")
@@ -151,12 +155,16 @@ def rebuild_command(
 ) -> None:
     """Write all views anew from the log.
 
-    Stop the service first. Example: `suyuan operator rebuild --database suyuan.db`
+    The log itself is left as it is. Stop the service first: while this runs nothing can be recorded, and appends are
+    told to come back later.
+
+    Example: `suyuan operator rebuild --database suyuan.db`
     """
     store = Store.open(database)
     try:
         with _progress("Replaying") as progress:
             vkey = read_log_key(log_key, _origin(store, database)).vkey
+            _require_key_of_log(store, vkey)
             size = rebuild(store, vkey, progress)
     finally:
         store.close()
@@ -171,20 +179,22 @@ def check_command(
 ) -> None:
     """Audit the log in a database, and compare every view with a replay.
 
-    Exit status 0 if all is well, 1 if anything is damaged. Example: `suyuan operator check`
+    Exit status 0 if all is well, 1 if anything is damaged, 2 if the log key is another one or there is no log.
+
+    Example: `suyuan operator check`
     """
-    store = Store.open(database, read_only=True)
     try:
-        vkey = read_log_key(log_key, _origin(store, database)).vkey
-        with _progress("Checking") as progress:
-            damage = check(store, vkey, progress)
-    finally:
-        store.close()
-    findings = [str(finding) for finding in damage.audit.findings]
-    more = damage.audit.more_findings
-    result = {"ok": damage.none, "entries": damage.audit.size, "findings": findings, "more_findings": more}
+        damage = _check(database, log_key)
+    except LedgerError as error:
+        if error.reason is not Reason.STORE_DAMAGED:
+            raise
+        damage = Damage(rows=[str(error)])
+    audit = damage.audit
+    findings = [str(finding) for finding in audit.findings] if audit else []
+    size, more = (audit.size, audit.more_findings) if audit else (0, 0)
+    result = {"ok": damage.none, "entries": size, "findings": findings, "more_findings": more}
     lines = [*findings, *([f"and {more} more"] if more else []), *damage.rows]
-    text = "\n".join([*lines, f"{'OK' if damage.none else 'DAMAGED'}: {damage.audit.size} entries"])
+    text = "\n".join([*lines, f"{'OK' if damage.none else 'DAMAGED'}: {size} entries"])
     _print(output, {**result, "rows": damage.rows}, text)
     raise typer.Exit(0 if damage.none else 1)
 
@@ -205,6 +215,17 @@ def vkey(
     finally:
         store.close()
     _print(output, {"vkey": key}, key)
+
+
+def _check(database: str, log_key: Path) -> Damage:
+    store = Store.open(database, read_only=True)
+    try:
+        vkey = read_log_key(log_key, _origin(store, database)).vkey
+        _require_key_of_log(store, vkey)
+        with _progress("Checking") as progress:
+            return check(store, vkey, progress)
+    finally:
+        store.close()
 
 
 def _read_genesis(path: Path) -> Submission:
@@ -260,6 +281,9 @@ def _origin(store: Store, database: str) -> str:
     """The log's identity, from its genesis: views may be damaged."""
     with store.snapshot() as connection:
         first = queries.entries_from(connection, 0, 1)
+        empty = queries.head_row(connection) is None
+    if not first and not empty:
+        raise ServiceFault(Reason.STORE_DAMAGED, f"entry 0 in {database}", given="none", expected="a genesis")
     if not first:
         raise BadInput(
             Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"
@@ -267,10 +291,30 @@ def _origin(store: Store, database: str) -> str:
     try:
         event = Event.parse(Envelope.parse(Entry.parse(first[0].data).envelope).payload)
     except LedgerError as error:
-        raise ServiceFault(
-            Reason.STORE_DAMAGED, f"entry 0 in {database}", given=str(error), expected="a genesis"
-        ) from error
+        raise damage_of(f"entry 0 in {database}", error) from error
     return event.message.genesis.origin
+
+
+def _require_key_of_log(store: Store, *vkeys: VerifierKey) -> None:
+    """Refuse keys none of which has signed the newest checkpoint, before anybody takes that for damage.
+
+    Raises:
+        BadInput: `BAD_KEY`.
+    """
+    with store.snapshot() as connection:
+        row = queries.head_row(connection)
+    try:
+        note = SignedNote.parse(queries.as_bytes(row.checkpoint if row else b""))
+    except LedgerError:
+        return  # this is damage indeed, and others tell of it
+    if not any(note.signatures_of(vkey) for vkey in vkeys):
+        signed = ", ".join(f"{one.name}+{one.key_id.hex()}" for one in note.signatures)
+        raise BadInput(
+            Reason.BAD_KEY,
+            "log key",
+            given=", ".join(vkey.label for vkey in vkeys),
+            expected=f"a key that has signed the newest checkpoint, {signed}",
+        )
 
 
 @contextmanager
