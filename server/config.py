@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger.errors import BadInput, Reason
+from ledger.identifiers import printable
 from ledger.note import NoteSigner
 from server.limits import Limits
+
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,23 @@ class Settings:
     """How long calls in flight may take to end when the service stops."""
     ready_file: Path | None = None
     """Written when the service answers: its address, a line."""
+
+
+def require_address(listen: str) -> str:
+    """Where to listen, as it was given.
+
+    Raises:
+        BadInput: `INVALID_REQUEST` if it is no host and port; gRPC would take a port modulo 65536.
+    """
+    match = _ADDRESS.fullmatch(listen)
+    if match is None or int(match[1]) > 65_535:
+        raise BadInput(
+            Reason.INVALID_REQUEST,
+            "address",
+            given=printable(listen),
+            expected="HOST:PORT, such as 127.0.0.1:7443 or [::]:7443, with a port from 0 to 65535",
+        )
+    return listen
 
 
 def read_log_key(path: Path, origin: str) -> NoteSigner:

@@ -109,6 +109,22 @@ class TestServe:
             "serve", *files(log), "--listen", "203.0.113.1:1"
         )
 
+    @pytest.mark.parametrize(
+        "address", ["127.0.0.1:65536", "127.0.0.1:99999", "nonsense", "127.0.0.1:", ":7443", "1:2:3"]
+    )
+    def test_something_that_is_no_address(self, log, address):
+        assert f"address: given {address}, expected HOST:PORT" in refused(
+            "serve", *files(log), "--listen", address
+        )
+
+    def test_a_certificate_that_is_none(self, log, tmp_path):
+        (tmp_path / "c.pem").write_text("junk")
+        (tmp_path / "k.pem").write_text("junk")
+        flags = ("--tls-cert", tmp_path / "c.pem", "--tls-key", tmp_path / "k.pem")
+        said = refused("serve", *files(log), "--listen", "127.0.0.1:0", *flags)
+        assert f"TLS files {tmp_path / 'c.pem'} and {tmp_path / 'k.pem'}: given something else" in said
+        assert "stopp" not in said
+
     def test_tls_needs_both_files(self, log):
         assert "--tls-cert and --tls-key go together" in refused("serve", *files(log), "--tls-cert", "x.pem")
 
