@@ -14,6 +14,7 @@ from clients.cli.forms import number
 from clients.cli.given import signing
 from clients.cli.inputs import commitment_to
 from clients.cli.options import (
+    MOST,
     BarcodeArgument,
     CarrierOption,
     ParcelsArgument,
@@ -59,7 +60,12 @@ def list_product(
     weight: Annotated[
         int,
         typer.Option(
-            "--weight", min=0, metavar="GRAMS", help="Weight of one packed unit.", show_default=False
+            "--weight",
+            min=0,
+            max=MOST,
+            metavar="GRAMS",
+            help="Weight of one packed unit.",
+            show_default=False,
         ),
     ] = 0,
     origin: Annotated[
@@ -99,7 +105,9 @@ def sell(
             "--qr", metavar="FILE", help="Draw it as a QR code too (.png or .svg), for the parcel slip."
         ),
     ] = None,
-    quantity: Annotated[int, typer.Option("--quantity", min=1, metavar="N", help="Units sold.")] = 1,
+    quantity: Annotated[
+        int, typer.Option("--quantity", min=1, max=MOST, metavar="N", help="Units sold.")
+    ] = 1,
     order: Annotated[
         str | None,
         typer.Option(

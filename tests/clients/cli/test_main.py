@@ -91,6 +91,32 @@ def test_a_slip_of_the_hand(suyuan):
     assert done.err.endswith("Error: No such command 'regulater'. Did you mean 'regulator'?\n")
 
 
+@pytest.mark.parametrize("server", ["nonsense", "127.0.0.1:99999", "127.0.0.1:0", "https://x:1", "::1:7443"])
+def test_a_server_that_is_no_address(suyuan, server):
+    done = suyuan("platform", "history", "6901234567892", "--server", server, "--vkey", "x")
+    assert done.status == 2
+    assert done.err.startswith(
+        f"Error: server: given {server}, expected HOST:PORT, such as ledger.example:7443"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("merchant", "sell", "6901234567892", "--token", "t", "--quantity"),
+        ("merchant", "list", "6901234567892", "--title", "t", "--category", "food", "--weight"),
+        ("courier", "scan", "picked-up", "SF1234567890123", "--weight"),
+        ("merchant", "dispatch", "00" * 32, "SF1234567890123", "--weight"),
+    ],
+    ids=" ".join,
+)
+def test_numbers_that_an_event_has_no_room_for(suyuan, arguments):
+    done = suyuan(*arguments, 2**32)
+    assert (done.status, done.out) == (2, "")
+    assert "4294967295" in done.err
+    assert "x<=4294967295" in " ".join(suyuan(*arguments[:2], "--help").out.split())
+
+
 # Laziness
 
 
