@@ -24,7 +24,14 @@ from clients.cli.options import (
     WeightOption,
     word_option,
 )
-from clients.cli.parties import MemberArgument, OwnPartyOption, PublicKeyOption, register_member
+from clients.cli.parties import (
+    MemberArgument,
+    OptionalMemberArgument,
+    OwnPartyOption,
+    PublicKeyOption,
+    add_own_key,
+    register_member,
+)
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
 from clients.cli.session import Signing
@@ -48,6 +55,23 @@ def register(
       suyuan merchant register till-2 --public-key till-2.pem.pub
     """
     register_member(session, member, Role.MERCHANT, public_key, party)
+
+
+@command(app, given=signing, name="add-key")
+def add_a_key(
+    session: Signing,
+    *,
+    member: OptionalMemberArgument = None,
+    public_key: PublicKeyOption,
+    party: OwnPartyOption = None,
+) -> None:
+    """Add a key to your own company or a member of it, beside those that are there: before one is lost.
+
+    Example:
+      suyuan merchant add-key --public-key second.pem.pub
+      suyuan merchant add-key till-2 --public-key till-2-second.pem.pub
+    """
+    add_own_key(session, member, public_key, party)
 
 
 @command(app, given=signing, name="list")
