@@ -33,7 +33,7 @@ from clients.convert import Refused
 from clients.proofs import ConsistencyProof, InclusionProof
 from clients.session import Session
 from clients.trust import FileTrust, MemoryTrust, TrustStore
-from clients.verify import VerifiedEntry
+from clients.verify import Need, VerifiedEntry
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
@@ -51,6 +51,7 @@ __all__ = [
     "InclusionProof",
     "LedgerClient",
     "MemoryTrust",
+    "Need",
     "Policy",
     "Refused",
     "Trace",
@@ -268,6 +269,31 @@ class LedgerClient:
             Conflict: `NOT_FOUND` if the service says that there is no such entry.
         """
         return proofs.inclusion_proof(self._session, index, size)
+
+    def proof_under(self, entry: VerifiedEntry, checkpoint: Checkpoint) -> tuple[bytes, ...]:
+        """The inclusion proof of an entry in the tree of one checkpoint, verified: hashes from the leaf's sibling upwards.
+
+        Args:
+            entry: of this log.
+            checkpoint: opened, and at least `entry.index + 1` large.
+
+        Raises:
+            BadInput: `INVALID_REQUEST` if the service refuses this index or size.
+        """
+        return proofs.proof_under(self._session, entry, checkpoint)
+
+    def introduction(self, need: Need) -> VerifiedEntry:
+        """The entry that introduced a key or registered a party: proven to be in the log, and signed by its signer.
+
+        Args:
+            need: id of a party's or a purchase key; or the chain key of a party.
+
+        Raises:
+            BrokenProof: `BAD_ENTRY` if the service knows no such key.
+            Conflict: `NOT_FOUND` if it says that there is no such party.
+        """
+        entry = self._session.introduction(need)
+        return self._session.ring_with([entry]).attribute(entry)
 
     def consistency_proof(self, old_size: int, new_size: int = 0) -> ConsistencyProof:
         """The proof that a tree of the log is the beginning of a larger one, verified; both are proven to be the log's.

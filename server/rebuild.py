@@ -43,6 +43,7 @@ from ledger.replay import replay
 from ledger.sequence import Sequenced
 from ledger.state import State
 from ledger.tiles import TileNodes
+from server.published import open_published
 from server.store import queries
 from server.store.commit import entry_row, write_tiles
 from server.store.damage import damage_of, shown_value
@@ -50,7 +51,7 @@ from server.store.queries import StoredEntry, StoredHead
 from server.store.reader import RecordCache, StoredState
 from server.store.records import save
 from server.store.store import Store
-from server.store.tables import PROJECTIONS, SHARD, entries, log_head, metadata, tiles
+from server.store.tables import PROJECTIONS, SHARD, entries, log_head, metadata, published, tiles
 
 Progress = Callable[[int, int], None]
 """Is told how many entries are done, and how many there are."""
@@ -71,24 +72,24 @@ def no_progress(done: int, total: int) -> None:
     """Nobody is watching."""
 
 
-def rebuild(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> int:
+def rebuild(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_progress) -> int:
     """Write all views anew from the log; returns the number of entries.
 
     Signatures are not checked again: that is for `check` and the auditor.
 
     Args:
         store: the database.
-        vkey: the log's verifier key: only what its checkpoint covers is believed.
+        vkeys: the log's verifier keys: only what a checkpoint signed by one of them covers is believed.
         progress: is told how far it is.
 
     Raises:
         ServiceFault: `STORE_DAMAGED` if the log itself is damaged, or has entries that its checkpoint does not cover;
             the database is then as it was.
-        BrokenProof: the checkpoint in the database is not signed by the log's key.
+        BrokenProof: the checkpoint in the database is not signed by any of the log's keys.
     """
     with store.transaction() as connection:
         metadata.create_all(connection)  # a table that somebody has dropped
-        head = _signed_head(connection, vkey)
+        head = _signed_head(connection, vkeys)
         _require_nothing_beyond(connection, head)
         # What stands in the other columns of `entries` is a view too, and must not be seen by the replay.
         _log.drop(connection, checkfirst=True)
@@ -129,7 +130,7 @@ class Damage:
         return self.audit is not None and self.audit.verified and not self.rows
 
 
-def check(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> Damage:
+def check(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_progress) -> Damage:
     """Audit the log in a database, and compare its views with a replay."""
     with store.snapshot() as connection:
         there = set(inspect(connection).get_table_names())
@@ -139,12 +140,14 @@ def check(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> 
             return damage
         damage.rows += _of_other_shards(connection, there)
         try:
-            head = _signed_head(connection, vkey)
+            head = _signed_head(connection, vkeys)
         except LedgerError as error:
             damage.rows.append(f"log_head row: {error}")
             return damage
         damage.rows += _compare_head(connection, head)
-        damage.audit = _audit(connection, Checkpoint(vkey.name, head.size, head.root), progress)
+        if published.name in there:
+            damage.rows += _check_published(connection, vkeys)
+        damage.audit = _audit(connection, Checkpoint(vkeys[0].name, head.size, head.root), progress)
         if damage.audit.verified:
             with tempfile.TemporaryDirectory(prefix="suyuan-check-") as folder:
                 scratch = Store.create(str(Path(folder) / "scratch.db"))
@@ -303,10 +306,10 @@ def _require_nothing_beyond(connection: Connection, head: StoredHead) -> None:
         )
 
 
-def _signed_head(connection: Connection, vkey: VerifierKey) -> StoredHead:
+def _signed_head(connection: Connection, vkeys: Sequence[VerifierKey]) -> StoredHead:
     """The head as its checkpoint says, whatever the row's other columns hold; its time is the last entry's."""
     note = queries.as_bytes(_head(connection).checkpoint)
-    checkpoint = open_checkpoint(note, vkey.name, [vkey])
+    checkpoint = open_checkpoint(note, vkeys[0].name, vkeys)
     last = queries.entries_from(connection, checkpoint.size - 1, checkpoint.size)
     try:
         recorded_at_us = Entry.parse(last[0].data).recorded_at_us if last else 0
@@ -314,6 +317,15 @@ def _signed_head(connection: Connection, vkey: VerifierKey) -> StoredHead:
         # The audit says what is wrong with it.
         recorded_at_us = 0
     return StoredHead(checkpoint.size, checkpoint.root, recorded_at_us, note)
+
+
+def _check_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> list[str]:
+    """What is wrong with the checkpoint that is shown with cosignatures; a replay does not tell, they came from outside."""
+    try:
+        open_published(connection, vkeys)
+    except LedgerError as error:
+        return [f"published row: {error}"]
+    return []
 
 
 def _compare_head(connection: Connection, signed: StoredHead) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -21,6 +23,8 @@ from server.grpc.registry_service import RegistryService
 from server.proofs import Proofs
 from server.sequencer import Sequencer
 from server.store.store import Store
+from server.witnessing.publication import take_up
+from server.witnessing.pusher import Pusher
 from server.writer import Writer
 from suyuan.v1 import (
     ledger_service_pb2,
@@ -38,9 +42,27 @@ log = structlog.get_logger(__name__)
 class Service:
     """One ledger, served."""
 
-    def __init__(self, settings: Settings, store: Store, signer: NoteSigner) -> None:
+    def __init__(self, settings: Settings, store: Store, signers: Sequence[NoteSigner]) -> None:
+        """Nothing is running yet.
+
+        Args:
+            settings: how it is set up.
+            store: the log.
+            signers: the log's keys; several while it changes its key.
+
+        Raises:
+            BadInput: as `Pusher` says.
+        """
         self._settings = settings
-        self._writer = Writer(store, signer)
+        self._store = store
+        self._signers = signers
+        self._writer = Writer(store, *signers)
+        policy = settings.witness_policy
+        self._pusher = (
+            Pusher(store, policy, [signer.vkey for signer in signers], settings.witness_pace)
+            if policy is not None
+            else None
+        )
         self._sequencer = Sequencer(self._writer, limits=settings.limits)
         self._verifying = ThreadPoolExecutor(settings.verify_threads, thread_name_prefix="verify")
         self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
@@ -55,19 +77,23 @@ class Service:
         """Take up the log and begin to answer.
 
         Raises:
-            ServiceFault: as `Writer.load` says.
+            ServiceFault: as `Writer.load`, `Writer.sign_anew` and `take_up` say.
             BadInput: `NOT_FOUND` if the database holds no log, `INVALID_REQUEST` if the address cannot be had, or a
                 TLS file cannot be read.
         """
         self._writer.load()
+        self._writer.sign_anew()
         head = self._writer.head
         if head is None:
             raise BadInput(
                 Reason.NOT_FOUND, "log", given="no genesis", expected="a database made by operator init"
             )
+        published = take_up(self._store, self._signers, self._settings.witness_policy)
         self.address = self._listen()
         self._sequencer.start()
         await self._server.start()
+        if self._pusher is not None:
+            self._pusher.start(published)
         for name in ("", LEDGER, REGISTRY):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self._serving = True
@@ -85,6 +111,8 @@ class Service:
             log.info("stopping")
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.stop_seconds)
+        if self._pusher is not None:
+            await asyncio.to_thread(self._pusher.stop)
         await self._sequencer.stop()
         self._verifying.shutdown()
         self._reading.shutdown()

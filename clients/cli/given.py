@@ -1,6 +1,6 @@
 """The options that commands share, and the session that they make.
 
-`local`, `reading`, `signing` and `buying` go with `clients.cli.commands.command`: their parameters become options, and
+`local`, `believing`, `reading`, `signing` and `buying` go with `clients.cli.commands.command`: their parameters become options, and
 what they return is handed to the command. Options come before the environment, the environment before the file.
 """
 
@@ -28,7 +28,7 @@ from clients.cli.options import (
     YesOption,
 )
 from clients.cli.output import Format, Output
-from clients.cli.session import Buying, Local, Session, Signing
+from clients.cli.session import Believing, Buying, Local, Session, Signing
 from clients.cli.settings import DEFAULT_SERVER, Settings, default_key_path
 from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
@@ -44,6 +44,23 @@ def local(*, output: FormatOption = None, config: ConfigOption = None) -> Local:
     """What a command has that talks to nobody."""
     settings = Settings.load(config)
     return Local(settings, output_of(output, settings))
+
+
+def believing(
+    *,
+    output: FormatOption = None,
+    vkey: VkeyOption = None,
+    policy: PolicyOption = None,
+    config: ConfigOption = None,
+) -> Believing:
+    """What a command has that verifies offline."""
+    settings = Settings.load(config)
+    return Believing(
+        settings,
+        output_of(output, settings),
+        vkey or settings.text("vkey"),
+        policy or settings.path("policy"),
+    )
 
 
 def reading(

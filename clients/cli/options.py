@@ -182,11 +182,11 @@ TextFileOption = Annotated[
     typer.Option("--text-file", metavar="FILE", help="The same from a file, or - for standard input."),
 ]
 
-BarcodeArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
-    ),
+_BARCODE: Final = "Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
+BarcodeArgument = Annotated[str, typer.Argument(metavar="BARCODE", help=_BARCODE)]
+MaybeBarcodeArgument = Annotated[str | None, typer.Argument(metavar="BARCODE", help=_BARCODE)]
+SaleOption = Annotated[
+    str | None, typer.Option("--sale", metavar="SALE", help="Event id of a sale, instead of BARCODE.")
 ]
 SaleArgument = Annotated[
     str, typer.Argument(metavar="SALE", help="Event id of the sale, 64 hexadecimal digits.")

@@ -8,13 +8,21 @@ from typing import Annotated
 
 import typer
 
-from clients.cli import auditing, comparing, verifying
+from clients.cli import auditing, comparing, evidence_commands, verifying, witnessing
 from clients.cli.codes import parse_hash, parse_party, read_subject
 from clients.cli.commands import command, group
 from clients.cli.forms import number, role_word, status_word
-from clients.cli.given import reading, signing, signing_offline
+from clients.cli.given import believing, local, reading, signing, signing_offline
 from clients.cli.inputs import commitment_to
-from clients.cli.options import BarcodeArgument, CarrierOption, TextFileOption, TextOption, word_option
+from clients.cli.options import (
+    BarcodeArgument,
+    CarrierOption,
+    MaybeBarcodeArgument,
+    SaleOption,
+    TextFileOption,
+    TextOption,
+    word_option,
+)
 from clients.cli.output import local_text, utc_text
 from clients.cli.parties import (
     LicenceNumberOption,
@@ -29,7 +37,7 @@ from clients.cli.parties import (
 from clients.cli.parties import register as register_party
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
-from clients.cli.session import Session, Signing
+from clients.cli.session import Local, Session, Signing
 from clients.cli.words import Revocation, Role, StatusReason
 from clients.new_file import write_new
 from ledger.chain_key import LEDGER, ChainKey
@@ -227,15 +235,8 @@ def recall_product(
 def verify(
     session: Session,
     *,
-    barcode: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
-        ),
-    ] = None,
-    sale: Annotated[
-        str | None, typer.Option("--sale", metavar="SALE", help="Event id of a sale, instead of BARCODE.")
-    ] = None,
+    barcode: MaybeBarcodeArgument = None,
+    sale: SaleOption = None,
     carrier: CarrierOption = None,
 ) -> None:
     """Verify all that is recorded of a barcode.
@@ -324,6 +325,57 @@ def compare(
       suyuan regulator compare alice.checkpoint bob.checkpoint
     """
     raise typer.Exit(comparing.compare(session, files, offline=offline))
+
+
+command(app, given=reading, name="evidence")(evidence_commands.make_evidence)
+command(app, given=believing)(evidence_commands.verify_evidence)
+
+
+@command(app, given=local)
+def witness(
+    session: Local,
+    *,
+    name: witnessing.NameOption = None,
+    key: witnessing.KeyOption = witnessing.DEFAULT_KEY,
+    ml_dsa_key: witnessing.MlDsaKeyOption = None,
+    database: witnessing.DatabaseOption = witnessing.DEFAULT_DATABASE,
+    new_database: witnessing.NewDatabaseOption = False,
+    log: witnessing.LogOption = None,
+    policy: witnessing.PolicyOption = None,
+    listen: witnessing.ListenOption = witnessing.DEFAULT_LISTEN,
+    tls_cert: witnessing.TlsCertOption = None,
+    tls_key: witnessing.TlsKeyOption = None,
+    ready_file: witnessing.ReadyFileOption = None,
+    json_logs: witnessing.JsonLogsOption = False,
+    print_vkey: witnessing.PrintVkeyOption = False,
+    evidence: witnessing.EvidenceOption = False,
+) -> None:
+    r"""Be a witness: cosign a log's checkpoints as long as it only grows.
+
+    It serves C2SP tlog-witness over HTTP until SIGTERM or Ctrl-C, remembers the latest checkpoint that it cosigned of
+    each log, and refuses for ever whatever does not continue it. What proves that a log misbehaved is kept.
+
+    Example:
+      suyuan regulator witness --name witness.example/w1 --print-vkey
+      suyuan regulator witness --name witness.example/w1 --log "$SUYUAN_VKEY"
+    """
+    witnessing.witness(
+        session,
+        name=name,
+        key=key,
+        ml_dsa_key=ml_dsa_key,
+        database=database,
+        new_database=new_database,
+        logs=log,
+        policy=policy,
+        listen=listen,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        ready_file=ready_file,
+        json_logs=json_logs,
+        print_vkey=print_vkey,
+        evidence=evidence,
+    )
 
 
 def _show_party(session: Signing, chain: ChainKey) -> None:

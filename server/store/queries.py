@@ -75,7 +75,10 @@ def head_row(connection: Connection) -> Any:
 
 
 def published_checkpoint(connection: Connection) -> bytes | None:
-    """The newest checkpoint that a quorum of the log's witnesses has cosigned; None where there is none."""
+    """The checkpoint under which the log is shown while it has witnesses, with their cosignatures; None while it has none.
+
+    It only ever grows, and waits for a quorum of them.
+    """
     return connection.execute(select(published.c.checkpoint).where(published.c.shard == SHARD)).scalar()
 
 

@@ -69,7 +69,8 @@ class TestInit:
     def test_as_json(self, log):
         done = operator("init", "--genesis", log.folder / "genesis.bin", *files(log), "--format", "json")
         assert json.loads(done.stdout) == {
-            "origin": "ledger.test/city", "vkey": log.vkey, "database": str(log.database), "made": False,
+            "origin": "ledger.test/city", "vkey": log.vkey, "vkeys": [log.vkey],
+            "database": str(log.database), "made": False,
         }  # fmt: skip
 
 

@@ -116,16 +116,16 @@ class TestChainHeads:
         damaged, sound = submit(fresh, city.sale(), city.listing(CUP))
         assert damaged.reason is Reason.STORE_DAMAGED
         assert isinstance(sound, Sequenced)
-        rebuild(store, signer.vkey)
-        assert check(store, signer.vkey).none
+        rebuild(store, [signer.vkey])
+        assert check(store, [signer.vkey]).none
         mended = Writer(store, signer)
         assert isinstance(submit(mended, city.sale())[0], Sequenced)
-        assert check(store, signer.vkey).none
+        assert check(store, [signer.vkey]).none
 
     def test_what_this_writer_has_written_itself_is_not_read_again(self, store, founded, signer, city):
         tamper(store, f"UPDATE chain_heads SET head = zeroblob(32) WHERE chain = '{TEA}'")
         assert isinstance(submit(founded, city.sale())[0], Sequenced)
-        assert check(store, signer.vkey).none
+        assert check(store, [signer.vkey]).none
 
 
 class TestOtherRecords:
