@@ -70,17 +70,20 @@ class Output:
             lines = (_UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text),)
         _write("".join(f"{line}\n" for line in lines))
 
-    def drawing(self, record: Mapping[str, Any], drawing: Callable[[], RenderableType]) -> None:
-        """Print a result that is drawn to the width of the terminal."""
+    def drawing(
+        self, record: Callable[[], Mapping[str, Any]], drawing: Callable[[], Iterable[RenderableType]]
+    ) -> None:
+        """Print a result that is drawn to the width of the terminal, one part after the other."""
         if self.is_json:
-            self.result(record, ())
+            self.result(record(), ())
             return
         from rich.console import Console  # noqa: PLC0415 - most commands draw nothing, and it takes long to load
 
         console = Console(highlight=False, emoji=False, markup=False)
-        with console.capture() as drawn:
-            console.print(drawing())
-        _write(drawn.get())
+        for part in drawing():
+            with console.capture() as drawn:
+                console.print(part)
+            _write(drawn.get())
 
     def note(self, text: str) -> None:
         """Say something that is no result."""
