@@ -142,9 +142,9 @@ def test_many_events_go_out_in_several_requests(town, client):
 
 
 def test_a_history(town, client):
-    told = []
-    history = client.history(PARCEL, lambda done, total: told.append((done, total)))
-    assert told == [(len(history.entries), len(history.entries))]
+    seen = []
+    history = client.history(PARCEL, lambda done, total: seen.append((done, total)))
+    assert seen == [(len(history.entries), len(history.entries))]
     assert history.chain == PARCEL
     assert [entry.index for entry in history.entries] == told(town, "picked_up", "arrived", "delivered")
     assert all(entry.signer == CARRIER_MEMBER and entry.signature_verified for entry in history.entries)
