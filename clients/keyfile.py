@@ -86,6 +86,10 @@ def read_private(path: Path | str) -> bytes:
         if not stat.S_ISREG(mode):
             raise file_refusal(Path(path), "something else", "a regular file")
         if os.name == "posix" and mode & 0o077:
+            # What others may read, we may too: to tell a key that is meant for everybody from one that is not.
+            if b"PUBLIC KEY" in os.read(descriptor, 64):
+                given, expected = "a public key", "the private key: by `suyuan keygen` the file without .pub"
+                raise BadInput(Reason.BAD_KEY, f"private key in {path}", given=given, expected=expected)
             given = f"mode {stat.S_IMODE(mode):04o}, which lets others read or change it"
             raise file_refusal(Path(path), given, f"mode 0600 (chmod 600 {path})")
         with os.fdopen(descriptor, "rb", closefd=False) as file:

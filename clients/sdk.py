@@ -147,17 +147,21 @@ class LedgerClient:
             raise outcome.error()
         return outcome
 
-    def history(self, chain: ChainKey | str) -> History:
+    def history(self, chain: ChainKey | str, progress: read.Progress = read.no_progress) -> History:
         """A chain from its first entry on.
 
         Proven: each entry is in the log, in this chain at its place, without a gap, and signed by its signer. The
         service's word: the flags, and that the chain goes no further; it must reach as far as this client has seen.
 
+        Args:
+            chain: its key.
+            progress: is told how many entries are verified, and how many the service says that there are.
+
         Raises:
             BadInput: `BAD_CHAIN_KEY`.
             Conflict: `NOT_FOUND` if the service says that there is no such chain.
         """
-        return read.history(self._session, ChainKey.parse(chain))
+        return read.history(self._session, ChainKey.parse(chain), progress)
 
     def trace(self, *, sale: bytes | None = None, chain: ChainKey | str | None = None) -> Trace:
         """The story of a sale, or of a parcel, lot, serial or drug unit, in the order of the log.

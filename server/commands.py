@@ -28,9 +28,10 @@ from ledger.note import SignedNote, VerifierKey
 from ledger.sequence import Sequenced, Submission
 from server.config import HttpSettings, Settings, Tls, read_log_keys, read_witness_policy
 from server.main import configure_logs, serve, serve_http
-from server.rebuild import check, rebuild
+from server.rebuild import Damage, check, rebuild
 from server.sequencer import wall_clock_us
 from server.store import queries
+from server.store.damage import damage_of
 from server.store.store import Store
 from server.witnessing.pace import Pace
 from server.witnessing.report import witness_report
@@ -197,6 +198,7 @@ def serve_command(
     store = Store.open(database)
     signers = read_log_keys(log_keys, _origin(store, database))
     vkeys = [signer.vkey for signer in signers]
+    _require_key_of_log(store, vkeys)
     policy = read_witness_policy(witness_policy, vkeys) if witness_policy is not None else None
     settings = Settings(
         listen=listen,
@@ -255,12 +257,17 @@ def rebuild_command(
 ) -> None:
     """Write all views anew from the log.
 
-    Stop the service first. Example: `suyuan operator rebuild --database suyuan.db`
+    The log itself is left as it is. Stop the service first: while this runs nothing can be recorded, and appends are
+    told to come back later.
+
+    Example: `suyuan operator rebuild --database suyuan.db`
     """
     store = Store.open(database)
     try:
         with _progress("Replaying") as progress:
-            size = rebuild(store, _vkeys(store, database, log_keys), progress)
+            vkeys = _vkeys(store, database, log_keys)
+            _require_key_of_log(store, vkeys)
+            size = rebuild(store, vkeys, progress)
     finally:
         store.close()
     _print(output, {"entries": size}, f"Rebuilt all views from {size} entries.")
@@ -274,20 +281,22 @@ def check_command(
 ) -> None:
     """Audit the log in a database, and compare every view with a replay.
 
-    Exit status 0 if all is well, 1 if anything is damaged. Example: `suyuan operator check`
+    Exit status 0 if all is well, 1 if anything is damaged, 2 if the log key is another one or there is no log.
+
+    Example: `suyuan operator check`
     """
-    store = Store.open(database, read_only=True)
     try:
-        vkeys = _vkeys(store, database, log_keys)
-        with _progress("Checking") as progress:
-            damage = check(store, vkeys, progress)
-    finally:
-        store.close()
-    findings = [str(finding) for finding in damage.audit.findings]
-    more = damage.audit.more_findings
-    result = {"ok": damage.none, "entries": damage.audit.size, "findings": findings, "more_findings": more}
+        damage = _check(database, log_keys)
+    except LedgerError as error:
+        if error.reason is not Reason.STORE_DAMAGED:
+            raise
+        damage = Damage(rows=[str(error)])
+    audit = damage.audit
+    findings = [str(finding) for finding in audit.findings] if audit else []
+    size, more = (audit.size, audit.more_findings) if audit else (0, 0)
+    result = {"ok": damage.none, "entries": size, "findings": findings, "more_findings": more}
     lines = [*findings, *([f"and {more} more"] if more else []), *damage.rows]
-    text = "\n".join([*lines, f"{'OK' if damage.none else 'DAMAGED'}: {damage.audit.size} entries"])
+    text = "\n".join([*lines, f"{'OK' if damage.none else 'DAMAGED'}: {size} entries"])
     _print(output, {**result, "rows": damage.rows}, text)
     raise typer.Exit(0 if damage.none else 1)
 
@@ -335,6 +344,17 @@ def witnesses(
         store.close()
     _print(output, told.as_json(), told.as_text())
     raise typer.Exit(0 if told.quorum else 1)
+
+
+def _check(database: str, log_keys: list[Path]) -> Damage:
+    store = Store.open(database, read_only=True)
+    try:
+        vkeys = _vkeys(store, database, log_keys)
+        _require_key_of_log(store, vkeys)
+        with _progress("Checking") as progress:
+            return check(store, vkeys, progress)
+    finally:
+        store.close()
 
 
 def _read_genesis(path: Path) -> Submission:
@@ -390,15 +410,38 @@ def _origin(store: Store, database: str) -> str:
     """The log's identity, from its genesis: views may be damaged."""
     with store.snapshot() as connection:
         first = queries.entries_from(connection, 0, 1)
+        empty = queries.head_row(connection) is None
+    if not first and not empty:
+        raise ServiceFault(Reason.STORE_DAMAGED, f"entry 0 in {database}", given="none", expected="a genesis")
     if not first:
         raise _no_log(database)
     try:
         event = Event.parse(Envelope.parse(Entry.parse(first[0].data).envelope).payload)
     except LedgerError as error:
-        raise ServiceFault(
-            Reason.STORE_DAMAGED, f"entry 0 in {database}", given=str(error), expected="a genesis"
-        ) from error
+        raise damage_of(f"entry 0 in {database}", error) from error
     return event.message.genesis.origin
+
+
+def _require_key_of_log(store: Store, vkeys: list[VerifierKey]) -> None:
+    """Refuse keys none of which has signed the newest checkpoint, before anybody takes that for damage.
+
+    Raises:
+        BadInput: `BAD_KEY`.
+    """
+    with store.snapshot() as connection:
+        row = queries.head_row(connection)
+    try:
+        note = SignedNote.parse(queries.as_bytes(row.checkpoint if row else b""))
+    except LedgerError:
+        return  # this is damage indeed, and others tell of it
+    if not any(note.signatures_of(vkey) for vkey in vkeys):
+        signed = ", ".join(f"{one.name}+{one.key_id.hex()}" for one in note.signatures)
+        raise BadInput(
+            Reason.BAD_KEY,
+            "log key",
+            given=", ".join(vkey.label for vkey in vkeys),
+            expected=f"a key that has signed the newest checkpoint, {signed}",
+        )
 
 
 def _vkeys(store: Store, database: str, log_keys: list[Path]) -> list[VerifierKey]:

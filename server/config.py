@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger.errors import BadInput, Reason
+from ledger.identifiers import printable
 from ledger.note import NoteSigner, VerifierKey
 from ledger.policy import MAX_BYTES, Policy
 from server.limits import Limits
 from server.witnessing.pace import Pace
+
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,23 @@ class HttpSettings:
     """Readers that are answered at once; further ones are told to come back."""
     stop_seconds: int = 10
     """How long answers on their way may take to leave when the service stops."""
+
+
+def require_address(listen: str) -> str:
+    """Where to listen, as it was given.
+
+    Raises:
+        BadInput: `INVALID_REQUEST` if it is no host and port; gRPC would take a port modulo 65536.
+    """
+    match = _ADDRESS.fullmatch(listen)
+    if match is None or int(match[1]) > 65_535:
+        raise BadInput(
+            Reason.INVALID_REQUEST,
+            "address",
+            given=printable(listen),
+            expected="HOST:PORT, such as 127.0.0.1:7443 or [::]:7443, with a port from 0 to 65535",
+        )
+    return listen
 
 
 def read_log_key(path: Path, origin: str) -> NoteSigner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,10 @@ def configure_logs(*, as_json: bool, debug: bool = False) -> None:
 def serve(
     settings: Settings, store: Store, signers: Sequence[NoteSigner], http: HttpSettings | None = None
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a second signal ends at once. With `http`, the HTTP read side is served too."""
+    """Serve until SIGTERM or SIGINT; a second signal ends the process at once, with status 143 or 130.
+
+    With `http`, the HTTP read side is served too.
+    """
     run = asyncio.run if uvloop is None else uvloop.run
     run(_serve(settings, store, signers, http))
 
@@ -112,7 +116,7 @@ def _stop_signal() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
+        loop.add_signal_handler(number, _on_signal, number, stop)
     return stop
 
 
@@ -142,8 +146,9 @@ def _ready(path: Path | None, *addresses: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _on_signal(stop: asyncio.Event) -> None:
+def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
     if stop.is_set():
-        # What was acknowledged is durable, so ending here loses nothing that anybody was promised.
-        raise SystemExit(130)
+        # What was acknowledged is durable, so ending here loses nothing that anybody was promised. An exception would
+        # have to find its way through an event loop that is itself about to end.
+        os._exit(128 + number)
     stop.set()

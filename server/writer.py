@@ -27,6 +27,7 @@ from ledger.state import State
 from ledger.tiles import TileNodes
 from server.store import queries
 from server.store.commit import LogMovedError, swap_head, write_batch
+from server.store.damage import damage_of
 from server.store.queries import StoredEntry, StoredHead
 from server.store.reader import RecordCache, StoredState
 from server.store.store import Store
@@ -100,12 +101,7 @@ class Writer:
                     self._require_own(stored, frontier)
                     _require_time(stored, queries.entries_at(connection, [stored.size - 1])[0])
                 except LedgerError as error:
-                    raise ServiceFault(
-                        Reason.STORE_DAMAGED,
-                        f"log {self.origin} in the database",
-                        given=str(error),
-                        expected="tiles, root and checkpoint that agree",
-                    ) from error
+                    raise damage_of(f"log {self.origin} in the database", error) from error
                 self._head = LogHead(frontier, stored.recorded_at_us)
                 version = rules_in_force(StoredState(connection, self._cache))
                 if version not in KNOWN_RULES:

@@ -97,7 +97,7 @@ def verify(session: Believing, path: Path, extract: Path | None, report: Path | 
         _extract(evidence, extract)
     if report is not None:
         write_whole(report, evidence_report(checked, source, now))
-    session.out.drawing(_record(checked, path, source), lambda: _drawing(checked))
+    session.out.drawing(lambda: _record(checked, path, source), lambda: [_drawing(checked)])
     return Status.OK
 
 

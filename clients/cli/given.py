@@ -37,6 +37,8 @@ DEFAULT_TIMEOUT_S: Final = "15"
 
 _SECONDS: Final = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 
+_ADDRESS: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
 
 def local(*, output: FormatOption = None, config: ConfigOption = None) -> Local:
     """What a command has that talks to nobody."""
@@ -177,7 +179,7 @@ def _service(
     return {
         "settings": settings,
         "out": output_of(output, settings),
-        "target": server or settings.text("server") or DEFAULT_SERVER,
+        "target": _address(server or settings.text("server") or DEFAULT_SERVER),
         "vkey_text": vkey or settings.text("vkey"),
         "policy_path": policy or settings.path("policy"),
         "ca": ca or settings.path("ca"),
@@ -196,9 +198,21 @@ def _circumstances(
     }
 
 
+def _address(text: str) -> str:
+    # gRPC would take a port modulo 65536, and look for a name without one somewhere else.
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= 65_535:
+        expected = "HOST:PORT, such as ledger.example:7443 or [2001:db8::1]:7443, with a port from 1 to 65535"
+        raise BadInput(Reason.INVALID_REQUEST, "server", given=printable(text), expected=expected)
+    return text
+
+
 def _seconds(text: str) -> float:
     if not _SECONDS.fullmatch(text) or float(text) == 0:
         raise BadInput(
-            Reason.INVALID_REQUEST, "timeout", given=printable(text), expected="seconds, more than 0"
+            Reason.INVALID_REQUEST,
+            "timeout",
+            given=printable(text),
+            expected="seconds, more than 0 and less than 100000",
         )
     return float(text)

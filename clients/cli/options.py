@@ -14,6 +14,9 @@ from clients.cli.words import Condition
 SERVICE: Final = "Service options"
 SIGNING: Final = "Signing options"
 
+MOST: Final = 2**32 - 1
+"""The largest number that an event has room for, of units as of grams."""
+
 
 def word_option(name: str, words: type[StrEnum], help_text: str) -> Any:
     """An option whose value is one of a set of words."""
@@ -194,7 +197,12 @@ OptionalParcelsArgument = Annotated[list[str] | None, typer.Argument(metavar="BA
 WeightOption = Annotated[
     int,
     typer.Option(
-        "--weight", min=0, metavar="GRAMS", help="Weight measured at this step.", show_default=False
+        "--weight",
+        min=0,
+        max=MOST,
+        metavar="GRAMS",
+        help="Weight measured at this step.",
+        show_default=False,
     ),
 ]
 ConditionOption = Annotated[

@@ -15,6 +15,7 @@ from clients.cli.parties import (
     NameOption,
     PartyArgument,
     PublicKeyOption,
+    add_key,
 )
 from clients.cli.parties import register as register_party
 from clients.cli.session import Session, Signing
@@ -48,6 +49,16 @@ def register(
         licence_number=licence_number,
         licence_until=licence_until,
     )
+
+
+@command(app, given=signing, name="add-key")
+def add_a_key(session: Signing, *, party: PartyArgument, public_key: PublicKeyOption) -> None:
+    """Add a key to a merchant that you have registered, or to yourself, beside those that are there.
+
+    Example:
+      suyuan platform add-key 91350102MA2XW1QL3Y --public-key second.pem.pub
+    """
+    add_key(session, parse_party(party), public_key)
 
 
 @command(app, given=reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +30,8 @@ from clients.cli.parties import (
     PartyArgument,
     PartyNames,
     PublicKeyOption,
+    add_key,
     check_date,
-    party_of_key,
     read_key_id,
 )
 from clients.cli.parties import register as register_party
@@ -43,6 +44,7 @@ from ledger.chain_key import LEDGER, ChainKey
 from ledger.errors import BadInput, Reason
 from ledger.rules import LATEST_RULES
 from ledger.rules.founding import FORMAT_VERSION
+from ledger.rules.signer import licence_lapsed
 from suyuan.v1 import event_pb2 as pb
 
 app = group("Found a log, say who may speak, verify, audit.")
@@ -179,6 +181,16 @@ def status(
     record(session, [Draft.write(session, f"status {status_word(new)}, {why}", chain, body)])
 
 
+@command(app, given=signing, name="add-key")
+def add_a_key(session: Signing, *, party: PartyArgument, public_key: PublicKeyOption) -> None:
+    """Add a key to a party, beside those that it has: before one is lost, or because all are.
+
+    Example:
+      suyuan regulator add-key 91350102MA2XW1QL3Y --public-key second.pem.pub
+    """
+    add_key(session, parse_party(party), public_key)
+
+
 @command(app, given=signing)
 def revoke(
     session: Signing,
@@ -197,7 +209,7 @@ def revoke(
       suyuan regulator revoke 3b7e… --reason compromised
     """
     key_id = read_key_id(revoked)
-    chain = ChainKey.parse(party_of_key(session, key_id))
+    chain = ChainKey.parse(session.client.key(key_id).key.party)
     body = pb.KeyRevocation(key_id=key_id, reason=number(reason))
     record(session, [Draft.write(session, f"revocation, {reason}", chain, body)])
 
@@ -369,7 +381,10 @@ def witness(
 def _show_party(session: Signing, chain: ChainKey) -> None:
     verified = session.client.party(chain)
     party, names = verified.party, PartyNames(session)
-    licence = f", licence until {party.licence_until}" if party.licence_until else ""
+    lapsed = licence_lapsed(party.licence_until, time.time_ns() // 1_000)
+    licence = (
+        f", licence {'ended on' if lapsed else 'until'} {party.licence_until}" if party.licence_until else ""
+    )
     keys = [
         {
             "key_id": key.key_id.hex(),
@@ -384,6 +399,7 @@ def _show_party(session: Signing, chain: ChainKey) -> None:
         "role": role_word(party.role),
         "status": status_word(party.status),
         "licence_until": party.licence_until or None,
+        "licence_lapsed": lapsed,
         "accreditor": party.accreditor,
         "registered_index": party.registered_index,
         "keys": keys,

@@ -68,7 +68,7 @@ def test_the_old_key_can_go_once_the_new_one_has_signed(store, founded, city):
 
 
 def test_the_new_key_alone_is_refused_as_long_as_it_has_signed_nothing(store, founded):
-    with pytest.raises(ServiceFault, match="expected tiles, root and checkpoint that agree") as caught:
+    with pytest.raises(ServiceFault, match="signatures of the note: given 1 by unknown keys") as caught:
         loaded(store, NEW)
     assert f"1 by unknown keys, expected one by {NEW.vkey.label}" in str(caught.value)
 

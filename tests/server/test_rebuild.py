@@ -134,6 +134,35 @@ class TestRebuild:
             rebuild(told, [signer.vkey])
         assert dump(told) == before
 
+    @pytest.mark.parametrize("change", ["checkpoint = CAST(checkpoint AS TEXT)", "size = 'abc', root = 'x'"])
+    def test_a_head_of_another_type_is_mended_too(self, told, signer, change):
+        before = dump(told)
+        tamper(told, f"UPDATE log_head SET {change}")
+        rebuild(told, [signer.vkey])
+        assert dump(told) == before
+
+    def test_a_dropped_view_is_made_again(self, told, signer):
+        before = dump(told)
+        with told.transaction() as connection:
+            connection.exec_driver_sql("DROP TABLE recalls")
+        rebuild(told, [signer.vkey])
+        assert dump(told) == before
+
+    def test_entries_beyond_the_checkpoint_are_not_removed(self, told, signer):
+        size = len(dump(told)["entries"])
+        tamper(
+            told,
+            "INSERT INTO entries (shard, idx, data, event_id, chain, chain_seq, flags) "
+            f"VALUES (0, {size}, x'00', x'00', 'x', 0, 0)",
+        )
+        before = dump(told)
+        with pytest.raises(
+            ServiceFault,
+            match=f"entries beyond the {size} that the checkpoint covers: given 1, expected none",
+        ):
+            rebuild(told, [signer.vkey])
+        assert dump(told) == before
+
     def test_a_damaged_event_that_was_corrected_much_later(self, told, signer, writer, city):
         before_scan = city.scan(pb.SHIPMENT_STAGE_IN_TRANSIT, at=city.now)
         scans = [city.scan(pb.SHIPMENT_STAGE_IN_TRANSIT, at=city.now) for _ in range(1_010)]
@@ -215,3 +244,40 @@ class TestCheck:
         assert not damage.none
         for row in damage.rows:
             row.encode()  # it can be printed
+
+    @pytest.mark.parametrize(
+        ("statement", "rows"),
+        [
+            (
+                "UPDATE log_head SET checkpoint = CAST(checkpoint AS TEXT)",
+                ["log_head row: given other values of checkpoint"],
+            ),
+            ("UPDATE log_head SET root = 'abc'", ["log_head row: given other values of root"]),
+            ("DELETE FROM log_head", ["log_head row: log_head: given no row, expected the head of a log"]),
+            ("DROP TABLE recalls", ["recalls: given no table, expected one"]),
+            ("DROP TABLE tiles", ["tiles: given no table, expected one"]),
+            (
+                "INSERT INTO recalls (shard, chain, event_id, idx) VALUES (1, 'x', x'aa', 3), (2, 'x', x'aa', 3)",
+                ["recalls: given 2 rows of another shard than 0, expected none"],
+            ),
+            (
+                "UPDATE recalls SET shard = 'x'",
+                [
+                    "recalls: given 1 rows of another shard than 0, expected none",
+                    "recalls chain 01/06901234567892 event_id ",
+                ],
+            ),
+        ],
+    )
+    def test_damage_of_any_kind_is_reported(self, told, signer, statement, rows):
+        with told.transaction() as connection:
+            connection.exec_driver_sql(statement)
+        damage = check(told, [signer.vkey])
+        assert not damage.none
+        assert len(damage.rows) == len(rows)
+        assert all(row.startswith(start) for row, start in zip(damage.rows, rows, strict=True)), damage.rows
+
+    def test_a_checkpoint_that_is_none(self, told, signer):
+        tamper(told, "UPDATE log_head SET checkpoint = x'00'")
+        [row] = check(told, [signer.vkey]).rows
+        assert row.startswith("log_head row: form of a note: given ")
