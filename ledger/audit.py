@@ -8,6 +8,9 @@ that is also told what the tree holds as each entry's leaf hash can say which en
 and chain still look right. One that remembers earlier checkpoints can tell when history was rewritten as a whole:
 such a log holds together in itself, but it is not the log that was seen before.
 
+An audit may be interrupted between any two entries and go on another day: its report, its `Standing` and its state are
+all that it needs.
+
 What this version does not know (a new kind of event, a new version of the rules) is counted and named; signature,
 chain and tree are checked all the same.
 """
@@ -15,7 +18,7 @@ chain and tree are checked all the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -26,7 +29,7 @@ from ledger.errors import BrokenProof, LedgerError, NotAuthorized, Reason
 from ledger.event import Event, Kind
 from ledger.frontier import Frontier
 from ledger.keys import PublicKey
-from ledger.merkle import leaf_hash
+from ledger.merkle import Subtree, leaf_hash
 from ledger.rules import (
     KNOWN_RULES,
     Judgement,
@@ -38,12 +41,17 @@ from ledger.rules import (
 )
 from ledger.sequence import next_link, settle
 from ledger.state import Party, Recorded, State
+from ledger.value import value
 
 MAX_FINDINGS = 1_000
 """Findings that are kept; further ones are counted."""
 
 SignatureCheck: TypeAlias = Callable[[int, PublicKey, Envelope], None]
 """Checks the signature of entry number n, now or later; later failures go to `Auditor.find`."""
+
+
+Prefetch: TypeAlias = Callable[[list[tuple[Event, bytes]]], None]
+"""Is told the events that are judged next, each with the id of the key that signed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,41 @@ class AuditReport:
         return not self.findings
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far an audit has come."""
+
+    computed: Frontier = field(default_factory=Frontier)
+    """Of the tree over the entries as they were read."""
+    tree: Frontier | None = None
+    """Of the tree that the log tells; None if it did not tell all of it."""
+    recorded_at_us: int = 0
+    """The latest time at which an entry was recorded."""
+
+    @classmethod
+    def beginning(cls) -> Standing:
+        """Before the first entry."""
+        return cls(tree=Frontier())
+
+
+@value(frozen=True, slots=True)
+class _Opened:
+    """An entry that could be read."""
+
+    entry: Entry
+    envelope: Envelope
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """An entry that could not be read to its end."""
+
+    error: LedgerError
+    entry: Entry | None
+    """Its own fields, if they could be read."""
+
+
 def check_now(index: int, key: PublicKey, envelope: Envelope) -> None:  # noqa: ARG001 - the index is for those who defer
     """Check a signature at once."""
     envelope.verify(key)
@@ -109,25 +152,34 @@ class Auditor:
         known: Iterable[Checkpoint] = (),
         state: State | None = None,
         check_signature: SignatureCheck = check_now,
+        prefetch: Prefetch | None = None,
+        report: AuditReport | None = None,
+        standing: Standing | None = None,
     ) -> None:
         """Prepare an audit.
 
         Args:
             origin: the log that this should be.
             known: verified checkpoints that were seen before: the log must still begin with their trees.
-            state: an empty state to replay into; in memory by default.
+            state: an empty state to replay into, or that of an audit that goes on; in memory by default.
             check_signature: how to check signatures; at once by default.
+            prefetch: where the state is far away, loads what the next events will ask for.
+            report: of an audit that goes on: what it has found so far.
+            standing: of an audit that goes on: how far it came.
         """
-        self.report = AuditReport(origin)
+        self.report = report or AuditReport(origin)
+        standing = standing or Standing.beginning()
         self._origin = origin
         self._known: dict[int, list[Checkpoint]] = {}
         for checkpoint in known:
             self._known.setdefault(checkpoint.size, []).append(checkpoint)
         self._state = state or State()
         self._check_signature = check_signature
-        self._computed = Frontier()
-        self._tree: Frontier | None = Frontier()
-        self._recorded_at_us = 0
+        self._prefetch = prefetch
+        self._computed = standing.computed
+        # While the tree is the computed one they are the same object, and what is appended is hashed once.
+        self._tree = standing.computed if standing.tree == standing.computed else standing.tree
+        self._recorded_at_us = standing.recorded_at_us
 
     @property
     def size(self) -> int:
@@ -138,6 +190,11 @@ class Auditor:
     def state(self) -> State:
         """What the log has led to so far."""
         return self._state
+
+    @property
+    def standing(self) -> Standing:
+        """How far it has come."""
+        return Standing(self._computed, self._tree, self._recorded_at_us)
 
     def find(self, index: int | None, reason: Reason, message: str) -> None:
         """Note something that does not hold."""
@@ -153,21 +210,62 @@ class Auditor:
             data: the entry's bytes.
             tree_hash: what the tree holds as its leaf hash, if the log tells.
         """
-        index, hash_ = self.size, leaf_hash(data)
-        self._computed = self._computed.append(hash_)
+        self.read_all([data], [tree_hash])
+
+    def read_all(
+        self,
+        entries: Sequence[bytes],
+        tree_hashes: Sequence[bytes | None] | None = None,
+        completed: MutableMapping[Subtree, bytes] | None = None,
+    ) -> None:
+        """Judge the next entries; the same as `read` for each, and faster.
+
+        Args:
+            entries: their bytes.
+            tree_hashes: what the tree holds as their leaf hashes, as far as the log tells.
+            completed: receives the subtrees of the tree that the log tells which these entries complete, as in
+                `Frontier.extend`; nothing more once the log does not tell all of it.
+        """
+        if not entries:
+            return
+        told: list[bytes | None] = [None] * len(entries) if tree_hashes is None else list(tree_hashes)
+        start = begin = self.size
+        # The root is looked at where an earlier checkpoint has one.
+        stops = {size for size in self._known if start < size < start + len(entries)}
+        for stop in sorted({*stops, start + len(entries)}):
+            piece = slice(begin - start, stop - start)
+            self._read_piece(entries[piece], told[piece], completed)
+            self._compare_known()
+            begin = stop
+
+    def _read_piece(
+        self,
+        entries: Sequence[bytes],
+        tree_hashes: list[bytes | None],
+        completed: MutableMapping[Subtree, bytes] | None,
+    ) -> None:
+        hashes = [leaf_hash(data) for data in entries]
+        opened = [_open(data) for data in entries]
+        if self._prefetch is not None:
+            self._prefetch([(one.event, one.envelope.key_id) for one in opened if isinstance(one, _Opened)])
+        for index, (one, hash_, told) in enumerate(zip(opened, hashes, tree_hashes, strict=True), self.size):
+            if told is not None and told != hash_:
+                self.find(
+                    index,
+                    Reason.BAD_ENTRY,
+                    f"leaf hash: given bytes that hash to {hash_.hex()}, expected {told.hex()}, which the tree holds",
+                )
+            try:
+                self._judge(index, one, hash_)
+            except LedgerError as error:
+                self.find(index, error.reason, str(error))
+        if self._tree is self._computed and tree_hashes == hashes:
+            self._computed = self._tree = self._computed.extend(hashes, completed)
+            return
+        self._computed = self._computed.extend(hashes)
         if self._tree is not None:
-            self._tree = None if tree_hash is None else self._tree.append(tree_hash)
-        if tree_hash is not None and tree_hash != hash_:
-            self.find(
-                index,
-                Reason.BAD_ENTRY,
-                f"leaf hash: given bytes that hash to {hash_.hex()}, expected {tree_hash.hex()}, which the tree holds",
-            )
-        try:
-            self._judge(index, data, hash_)
-        except LedgerError as error:
-            self.find(index, error.reason, str(error))
-        self._compare_known()
+            known = [told for told in tree_hashes if told is not None]
+            self._tree = self._tree.extend(known, completed) if len(known) == len(entries) else None
 
     def conclude(self, checkpoint: Checkpoint) -> AuditReport:
         """Compare what was read with the checkpoint under which it was served, and report.
@@ -177,7 +275,6 @@ class Auditor:
         """
         report = self.report
         report.size, report.root = self.size, self._computed.root()
-        report.parties = sum(1 for record in self._state.changes() if isinstance(record, Party))
         if checkpoint.size != self.size:
             self.find(
                 None,
@@ -205,24 +302,32 @@ class Auditor:
             )
         return report
 
-    def _judge(self, index: int, data: bytes, hash_: bytes) -> None:
-        entry = Entry.parse(data)
-        if entry.recorded_at_us < self._recorded_at_us:
-            given, expected = entry.recorded_at_us, f"{self._recorded_at_us} or later"
-            self.find(index, Reason.BAD_ENTRY, f"recorded_at: given {given} µs, expected {expected}")
-        self._recorded_at_us = max(self._recorded_at_us, entry.recorded_at_us)
-        envelope = Envelope.parse(entry.envelope)
-        event = Event.parse(envelope.payload)
+    def _judge(self, index: int, opened: _Opened | _Unreadable, hash_: bytes) -> None:
+        if opened.entry is not None:
+            self._check_time(index, opened.entry)
+        if isinstance(opened, _Unreadable):
+            raise opened.error
+        entry, envelope, event = opened.entry, opened.envelope, opened.event
         self._check_link(index, event, entry)
         if self._state.get(Recorded, event.id) is not None:
             self.find(index, Reason.DUPLICATE_EVENT, f"event {event.id.hex()} is recorded twice")
         signer, judgement = self._check_rules(index, event, envelope, entry)
+        for record in judgement.changes:
+            if isinstance(record, Party):
+                self.report.parties += self._state.get(Party, record.key) is None
         recorded = settle(
             event, signer, judgement, entry=entry, entry_hash=hash_, index=index, state=self._state
         )
         self.report.chains += entry.chain_seq == 0
         self.report.kinds[recorded.kind or "unknown to this version"] += 1
         self.report.flagged += bool(recorded.flags)
+
+    def _check_time(self, index: int, entry: Entry) -> None:
+        if entry.recorded_at_us < self._recorded_at_us:
+            given, expected = entry.recorded_at_us, f"{self._recorded_at_us} or later"
+            self.find(index, Reason.BAD_ENTRY, f"recorded_at: given {given} µs, expected {expected}")
+        else:
+            self._recorded_at_us = entry.recorded_at_us
 
     def _check_link(self, index: int, event: Event, entry: Entry) -> None:
         chain_seq, previous = next_link(event.chain, self._state)
@@ -290,3 +395,13 @@ class Auditor:
             )
             self.report.contradicted.append(known)
             self.find(None, error.reason, str(error))
+
+
+def _open(data: bytes) -> _Opened | _Unreadable:
+    entry = None
+    try:
+        entry = Entry.parse(data)
+        envelope = Envelope.parse(entry.envelope)
+        return _Opened(entry, envelope, Event.parse(envelope.payload))
+    except LedgerError as error:
+        return _Unreadable(error, entry)

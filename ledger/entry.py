@@ -7,19 +7,18 @@ RFC 6962 leaf hash, SHA-256(0x00 ‖ bytes), so the link of the chain and the le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from google.protobuf.message import DecodeError
 
 from ledger.errors import BrokenProof, Reason
 from ledger.form import LAST_US
+from ledger.value import value
 from suyuan.v1 import entry_pb2
 
 MAX_ENTRY_BYTES = 65_535
 """A C2SP entry bundle gives an entry's length in 16 bits."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Entry:
     """One recorded event with its place in its chain."""
 
@@ -45,7 +44,8 @@ class Entry:
         except DecodeError:
             raise _bad("bytes that are no protobuf message", "a serialised suyuan.v1.Entry") from None
         entry = cls(message.chain_seq, message.previous, message.recorded_at_us, message.envelope)
-        if entry.encode() != raw:
+        message.DiscardUnknownFields()
+        if message.SerializeToString() != raw:
             raise _bad("another encoding of it, or unknown fields", "the canonical encoding")
         if not 1 <= entry.recorded_at_us <= LAST_US:
             raise _bad(f"recorded_at {entry.recorded_at_us} µs", f"1 to {LAST_US} µs")

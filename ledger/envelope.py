@@ -10,12 +10,11 @@ format version 1 has one signature in it, and one spelling: what does not serial
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from google.protobuf.message import DecodeError
 
 from ledger.errors import BadInput, NotAuthorized, Reason
 from ledger.keys import SIGNATURE_BYTES, Algorithm, PublicKey, Signer
+from ledger.value import value
 from suyuan.v1 import entry_pb2
 
 PAYLOAD_TYPE = "application/vnd.suyuan.event.v1+protobuf"
@@ -27,13 +26,18 @@ MAX_ENVELOPE_BYTES = 65_000
 _PAE_PREFIX = f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} ".encode()
 
 
+def signed_bytes(payload: bytes) -> bytes:
+    """What a signature over an event's bytes is made over."""
+    return _PAE_PREFIX + b"%d %b" % (len(payload), payload)
+
+
 def pae(payload_type: str, payload: bytes) -> bytes:
     """The DSSE pre-authentication encoding: what is signed."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Envelope:
     """An event's bytes with one signature."""
 
@@ -85,7 +89,7 @@ class Envelope:
     def seal(cls, payload: bytes, signer: Signer) -> Envelope:
         """Sign an event's bytes."""
         key = signer.public_key
-        signature = signer.sign(_PAE_PREFIX + b"%d %b" % (len(payload), payload))
+        signature = signer.sign(signed_bytes(payload))
         message = entry_pb2.Envelope(payload_type=PAYLOAD_TYPE, payload=payload)
         message.signatures.add(key_id=key.key_id, algorithm=key.algorithm.value, signature=signature)
         return cls(message.SerializeToString(), payload, key.key_id, key.algorithm, signature)
@@ -96,6 +100,15 @@ class Envelope:
         Raises:
             BadInput: `UNSUPPORTED_ALGORITHM` if the algorithm is not the key's.
             NotAuthorized: `UNKNOWN_KEY` if the envelope names another key, `BAD_SIGNATURE` if it does not verify.
+        """
+        self.require_form(key)
+        key.verify(self.signature, signed_bytes(self.payload))
+
+    def require_form(self, key: PublicKey) -> None:
+        """Check what takes no arithmetic to see: that the signature can be one by this key.
+
+        Raises:
+            BadInput, NotAuthorized: as `verify`.
         """
         if self.key_id != key.key_id:
             raise NotAuthorized(
@@ -109,7 +122,6 @@ class Envelope:
                 expected=key.algorithm.name,
             )
         self._require_signature_size()
-        key.verify(self.signature, _PAE_PREFIX + b"%d %b" % (len(self.payload), self.payload))
 
     def require_known_form(self) -> None:
         """Check what can be said of the signature without its key: that it is one of a known algorithm.

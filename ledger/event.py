@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 
@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Reason
 from ledger.form import Body, check_body, check_common, malformed
+from ledger.value import value
 from ledger.wire import has_unknown_fields
 from suyuan.v1 import event_pb2
 
@@ -52,6 +53,7 @@ class Kind(StrEnum):
     CORRECTION = "correction"
 
 
+_KINDS = {str(kind): kind for kind in Kind}
 _KIND_OF_BODY = {
     getattr(event_pb2, field.message_type.name): Kind(field.name)
     for field in event_pb2.Event.DESCRIPTOR.oneofs_by_name["body"].fields
@@ -59,7 +61,7 @@ _KIND_OF_BODY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """A parsed event; equal to another if its bytes are."""
 
@@ -71,6 +73,8 @@ class Event:
     """What the event is about."""
     kind: Kind | None
     """What it says; None if this version does not know."""
+    occurred_us: int = field(compare=False, repr=False)
+    """When it happened, microseconds since 1970-01-01T00:00:00Z."""
     message: event_pb2.Event = field(compare=False, repr=False)
     """The parsed message."""
 
@@ -105,10 +109,10 @@ class Event:
         name = message.WhichOneof("body")
         if name is None and known:
             raise malformed("event", "no body", "one body")
-        kind = Kind(name) if name is not None and known else None
+        kind = _KINDS[name] if name is not None and known else None
         if kind is not None:
-            check_body(getattr(message, kind.value))
-        return cls(hashlib.sha256(raw).digest(), raw, chain, kind, message)
+            check_body(getattr(message, kind))
+        return cls(hashlib.sha256(raw).digest(), raw, chain, kind, message.occurred_at.unix_us, message)
 
     @classmethod
     def write(
@@ -161,13 +165,8 @@ class Event:
             raise BadInput(
                 Reason.UNKNOWN_KIND, "event", given="a kind unknown to this version", expected="a known kind"
             )
-        body: Body = getattr(self.message, self.kind.value)
+        body: Body = getattr(self.message, self.kind)
         return body
-
-    @property
-    def occurred_us(self) -> int:
-        """When it happened by the signer's clock: microseconds since 1970-01-01T00:00:00Z."""
-        return self.message.occurred_at.unix_us
 
     @property
     def occurred_at(self) -> datetime:

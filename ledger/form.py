@@ -75,17 +75,19 @@ def check_common(event: pb.Event) -> None:
     Raises:
         BadInput: `MALFORMED_EVENT` or `BAD_IDENTIFIER`.
     """
-    if not 1 <= event.occurred_at.unix_us <= LAST_US:
-        raise malformed("occurred_at.unix_us", event.occurred_at.unix_us, f"1 to {LAST_US}")
-    if not -840 <= event.occurred_at.utc_offset_minutes <= 840:
-        raise malformed("occurred_at.utc_offset_minutes", event.occurred_at.utc_offset_minutes, "-840 to 840")
+    occurred_at = event.occurred_at
+    if not 1 <= occurred_at.unix_us <= LAST_US:
+        raise malformed("occurred_at.unix_us", occurred_at.unix_us, f"1 to {LAST_US}")
+    if not -840 <= occurred_at.utc_offset_minutes <= 840:
+        raise malformed("occurred_at.utc_offset_minutes", occurred_at.utc_offset_minutes, "-840 to 840")
     if len(event.nonce) != NONCE_BYTES:
         raise malformed("nonce", f"{len(event.nonce)} bytes", f"{NONCE_BYTES} bytes")
     _hash_or_empty("seen_head", event.seen_head)
     if event.HasField("place"):
-        parse_region(event.place.region)
-        if event.place.gln:
-            parse_gln(event.place.gln)
+        place = event.place
+        parse_region(place.region)
+        if place.gln:
+            parse_gln(place.gln)
     if event.evidence:
         _check_evidence(event)
 

@@ -18,12 +18,14 @@ GB/T 2260 and ISO 3166-1 (regions). Drug trace codes (药品追溯码) are descr
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from operator import mul
 from typing import Final
 
 from ledger.errors import BadInput, Reason
 
 _SHOWN_CHARACTERS: Final = 128
+_REGIONS_KEPT: Final = 4_096
 
 _DIGITS: Final = re.compile(r"[0-9]+")
 _GTIN: Final = re.compile(r"[0-9]{8}|[0-9]{12,14}")
@@ -194,6 +196,7 @@ def parse_drug_code(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=_REGIONS_KEPT)
 def parse_region(text: str) -> str:
     """A place: six digits of GB/T 2260 in China (Fuzhou is 3501xx), else an ISO 3166-1 alpha-2 code.
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -64,6 +65,7 @@ _SMALL_ORDER_Y = frozenset(
         ),
     }
 )
+_PARSED_KEYS_KEPT = 8_192
 _DETERMINISTIC = ECDSA(hashes.SHA256(), deterministic_signing=True)
 _VERIFYING = ECDSA(hashes.SHA256())
 
@@ -98,20 +100,7 @@ class PublicKey:
         Raises:
             BadInput: `BAD_KEY` if it is not the one encoding of a usable Ed25519 or P-256 key.
         """
-        key: Ed25519PublicKey | EllipticCurvePublicKey
-        try:
-            if spki.startswith(_ED25519_PREFIX):
-                algorithm, point = Algorithm.ED25519, spki[len(_ED25519_PREFIX) :]
-                key = Ed25519PublicKey.from_public_bytes(point)
-                _refuse_weak(point)
-            elif spki.startswith(_P256_PREFIX):
-                algorithm, point = Algorithm.ECDSA_P256_SHA256, spki[len(_P256_PREFIX) :]
-                key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), b"\x04" + point)
-            else:
-                raise _no_key(spki)
-        except ValueError:
-            raise _no_key(spki) from None
-        return cls(spki, key_id_of(spki), algorithm, key)
+        return _parse(spki)
 
     def verify(self, signature: bytes, message: bytes) -> None:
         """Check a signature over a message.
@@ -121,11 +110,12 @@ class PublicKey:
         """
         if len(signature) == SIGNATURE_BYTES:
             try:
-                if isinstance(self._key, Ed25519PublicKey):
-                    self._key.verify(signature, message)
+                if self.algorithm is Algorithm.ED25519:
+                    cast("Ed25519PublicKey", self._key).verify(signature, message)
                 else:
                     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-                    self._key.verify(encode_dss_signature(r, s), message, _VERIFYING)
+                    key = cast("EllipticCurvePublicKey", self._key)
+                    key.verify(encode_dss_signature(r, s), message, _VERIFYING)
             except InvalidSignature:
                 pass
             else:
@@ -218,6 +208,25 @@ class PrivateKey:
             return self._key.sign(message)
         r, s = decode_dss_signature(self._key.sign(message, _DETERMINISTIC))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+# Most keys speak many times: a courier's thousands, a buyer's some.
+@lru_cache(maxsize=_PARSED_KEYS_KEPT)
+def _parse(spki: bytes) -> PublicKey:
+    key: Ed25519PublicKey | EllipticCurvePublicKey
+    try:
+        if spki.startswith(_ED25519_PREFIX):
+            algorithm, point = Algorithm.ED25519, spki[len(_ED25519_PREFIX) :]
+            key = Ed25519PublicKey.from_public_bytes(point)
+            _refuse_weak(point)
+        elif spki.startswith(_P256_PREFIX):
+            algorithm, point = Algorithm.ECDSA_P256_SHA256, spki[len(_P256_PREFIX) :]
+            key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), b"\x04" + point)
+        else:
+            raise _no_key(spki)
+    except ValueError:
+        raise _no_key(spki) from None
+    return PublicKey(spki, key_id_of(spki), algorithm, key)
 
 
 def _refuse_weak(point: bytes) -> None:

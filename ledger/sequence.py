@@ -176,20 +176,23 @@ def settle(
     """Put what a recorded event leaves behind: its own changes, its chain's head, and that it is there."""
     for record in judgement.changes:
         state.put(record)
-    before = state.get(ChainHead, event.chain)
-    latest_us = event.occurred_us if before is None else max(before.latest_occurred_us, event.occurred_us)
-    state.put(ChainHead(str(event.chain), entry.chain_seq + 1, entry_hash, latest_us))
+    chain, latest_us = str(event.chain), event.occurred_us
+    before = state.get(ChainHead, chain)
+    if before is not None and before.latest_occurred_us > latest_us:
+        latest_us = before.latest_occurred_us
+    state.put(ChainHead(chain, entry.chain_seq + 1, entry_hash, latest_us))
+    # In the order of its fields: names would cost more than the record.
     recorded = Recorded(
-        event_id=event.id,
-        index=index,
-        chain=str(event.chain),
-        chain_seq=entry.chain_seq,
-        kind=event.kind.value if event.kind else "",
-        signer=signer.name if signer else "",
-        key_id=signer.key_id if signer else b"",
-        sale=judgement.sale,
-        recorded_at_us=entry.recorded_at_us,
-        flags=judgement.flags,
+        event.id,
+        index,
+        chain,
+        entry.chain_seq,
+        "" if event.kind is None else str(event.kind),
+        signer.name if signer else "",
+        signer.key_id if signer else b"",
+        judgement.sale,
+        entry.recorded_at_us,
+        judgement.flags,
     )
     state.put(recorded)
     return recorded

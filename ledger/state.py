@@ -11,16 +11,16 @@ how an auditor judges.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias, TypeVar
 
+from ledger.value import value
 from suyuan.v1 import event_pb2
 
 Key: TypeAlias = "str | bytes | tuple[str, str] | tuple[str, bytes]"
 """What finds a record among those of its type."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Charter:
     """What the chain `ledger` has laid down; there is one."""
 
@@ -42,7 +42,7 @@ class Charter:
         return self.chain
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Party:
     """A registered company, authority or member, as of now."""
 
@@ -72,7 +72,7 @@ class Party:
         return self.status == event_pb2.PARTY_STATUS_ACTIVE
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PartyKey:
     """A key that a party signs with."""
 
@@ -92,7 +92,7 @@ class PartyKey:
         return self.key_id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PurchaseKey:
     """A one-time key of a buyer, named by a sale."""
 
@@ -111,7 +111,7 @@ class PurchaseKey:
         return self.key_id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ChainHead:
     """Where a chain stands."""
 
@@ -130,7 +130,7 @@ class ChainHead:
         return self.chain
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Recorded:
     """That an event is recorded, and where."""
 
@@ -159,7 +159,7 @@ class Recorded:
         return self.event_id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Listed:
     """That a merchant offers a product."""
 
@@ -180,7 +180,7 @@ class Listed:
         return (self.merchant, self.chain)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sold:
     """A sale, and what became of it; event ids are empty until there is one."""
 
@@ -207,7 +207,7 @@ class Sold:
         return self.event_id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Dispatched:
     """That a sale's goods went off in a parcel."""
 
@@ -225,7 +225,7 @@ class Dispatched:
         return (self.parcel, self.sale)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reviewed:
     """A review, to which follow-ups refer."""
 
@@ -242,7 +242,7 @@ class Reviewed:
         return self.event_id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Complained:
     """A complaint, to which replies and resolutions refer."""
 
@@ -259,7 +259,7 @@ class Complained:
         return self.event_id
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Recalled:
     """That a product or lot is called back."""
 

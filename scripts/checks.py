@@ -21,7 +21,7 @@ from lockfiles import faults, pyproject
 
 SOURCES = ["ledger", "scanner", "server", "clients", "scripts", "tests"]
 PACKAGES = ["ledger", "scanner", "server", "clients"]
-SCRIPTS = ["bootstrap", "checks", "environment", "lockfiles", "package_index"]
+SCRIPTS = ["benchlog", "benchmarks", "bootstrap", "checks", "environment", "lockfiles", "package_index"]
 GENERATED = Path("proto", "suyuan", "v1")
 
 LARGEST_FILE = 512 * 1024

@@ -48,20 +48,19 @@ def audit(session: Session, files: Iterable[Path]) -> Status:
     audit_of_log = _Audit(session, known)
     with session.out.progress("Auditing") as progress:
         report = audit_of_log.run(progress)
-    kept = audit_of_log.evidence | _keep_evidence(
+    kept = audit_of_log.evidence | keep_evidence(
         session, report, dict(zip(known, notes, strict=True)), audit_of_log.note
     )
-    _tell(session, report, known, kept)
+    tell(session, report, known, kept)
     if report.verified:
-        _remember(session, remembered, audit_of_log.note)
-    if report.verified:
+        remember(session, remembered, audit_of_log.note)
         return Status.OK
     # Entries that were changed after they were signed are no fork: only two signatures are.
     unwitnessed = [finding.reason for finding in report.findings if finding.reason is Reason.UNWITNESSED]
     return verdict_of([*kept.values(), *unwitnessed, Reason.BAD_ENTRY])
 
 
-def _keep_evidence(
+def keep_evidence(
     session: Session, report: AuditReport, notes: Mapping[Checkpoint, bytes], note: bytes
 ) -> dict[str, Reason]:
     """Keep the signed checkpoints that the audited one contradicts; returns where, and of what they are evidence.
@@ -162,13 +161,24 @@ class _Audit:
             raise error
 
 
-def _tell(session: Local, report: AuditReport, known: list[Checkpoint], kept: Iterable[str]) -> None:
+def tell(session: Local, report: AuditReport, known: list[Checkpoint], kept: Iterable[str]) -> None:
+    """Print the report."""
+    session.out.result(report_record(report, known, kept), report_lines(report, known, kept))
+
+
+def report_record(report: AuditReport, known: list[Checkpoint], kept: Iterable[str]) -> dict[str, Any]:
+    """The report for programs.
+
+    Args:
+        report: what was found.
+        known: checkpoints that the log was compared with.
+        kept: where evidence against the log was kept.
+    """
     findings = [
         {"index": finding.index, "reason": str(finding.reason), "message": finding.message}
         for finding in report.findings
     ]
-    total = len(findings) + report.more_findings
-    told: dict[str, Any] = {
+    return {
         "verified": report.verified,
         "origin": report.origin,
         "entries": report.size,
@@ -185,13 +195,18 @@ def _tell(session: Local, report: AuditReport, known: list[Checkpoint], kept: It
         "more_findings": report.more_findings,
         "evidence": list(kept),
     }
+
+
+def report_lines(report: AuditReport, known: list[Checkpoint], kept: Iterable[str]) -> list[str]:
+    """The report for people: what was found, the verdict, what was read."""
+    total = len(report.findings) + report.more_findings
     verdict = (
         f"VERIFIED  {report.origin}"
         if report.verified
         else f"TAMPERED  {report.origin}: {total} {'finding' if total == 1 else 'findings'}"
     )
     lines = [*_counts(report, known), *(f"evidence against the log was kept: {path}" for path in kept)]
-    session.out.result(told, [*_finding_lines(report), verdict, *(f"  {line}" for line in lines)])
+    return [*_finding_lines(report), verdict, *(f"  {line}" for line in lines)]
 
 
 def _finding_lines(report: AuditReport) -> Iterator[str]:
@@ -218,7 +233,7 @@ def _counts(report: AuditReport, known: list[Checkpoint]) -> Iterator[str]:
         yield f"{report.unjudged} entries are under rules unknown to this version: their rules were not checked"
 
 
-def _remember(session: Session, before: bytes | None, note: bytes) -> None:
+def remember(session: Session, before: bytes | None, note: bytes) -> None:
     """Remember the audited checkpoint, unless a larger one is remembered, or another process was faster."""
     if before is None or _size(before) < _size(note):
         session.trust.replace(session.origin, before, note)

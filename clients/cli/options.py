@@ -205,6 +205,17 @@ WeightOption = Annotated[
         show_default=False,
     ),
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        max=1_024,
+        metavar="N",
+        help="Processes that check signatures; by default one for each processor.",
+        show_default=False,
+    ),
+]
 ConditionOption = Annotated[
     Condition, word_option("--condition", Condition, "How the goods arrived, by default intact")
 ]

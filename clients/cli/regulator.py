@@ -17,6 +17,7 @@ from clients.cli.inputs import commitment_to
 from clients.cli.options import (
     BarcodeArgument,
     CarrierOption,
+    JobsOption,
     MaybeBarcodeArgument,
     SaleOption,
     TextFileOption,
@@ -262,6 +263,17 @@ def verify(
 def audit(
     session: Session,
     *,
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[URL]", help="Where the log's tiles are; without it the service is asked over gRPC."
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option("--from-scratch", help="With URL: forget what earlier audits read and found."),
+    ] = False,
     known: Annotated[
         list[Path] | None,
         typer.Option(
@@ -277,10 +289,60 @@ def audit(
     the log must continue the checkpoint that you last verified. Exit status 0 if it is VERIFIED, 1 if it was TAMPERED
     with (6 if it has forked, 7 if it was rolled back), 3 if the service does not answer.
 
+    From a URL the log is read through its C2SP tiles alone. Such an audit remembers what it has read and found: the
+    next one reads what is new, and one that was interrupted goes on.
+
     Example:
       suyuan regulator audit --format json
+      suyuan regulator audit https://ledger.example/fuzhou
     """
-    raise typer.Exit(auditing.audit(session, known or []))
+    if url is None:
+        if jobs is not None or from_scratch:
+            raise typer.BadParameter("--jobs and --from-scratch go with URL")
+        raise typer.Exit(auditing.audit(session, known or []))
+    from clients.cli import distant  # noqa: PLC0415 - HTTP and SQLite take long to load
+
+    raise typer.Exit(distant.audit(session, url, known or [], jobs=jobs, from_scratch=from_scratch))
+
+
+@command(app, given=reading)
+def watch(
+    session: Session,
+    *,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where the log's tiles are.")],
+    interval: Annotated[
+        int,
+        typer.Option("--interval", min=1, max=86_400, metavar="SECONDS", help="How often to look."),
+    ] = 10,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            "--webhook",
+            envvar="SUYUAN_WEBHOOK",
+            metavar="URL",
+            help="POST the alert, a JSON object, to this address.",
+        ),
+    ] = None,
+    alert_command: Annotated[
+        str | None,
+        typer.Option(
+            "--command", metavar="COMMAND", help="Run this without a shell, the alert on its standard input."
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+) -> None:
+    """Follow a log for ever, audit what is new, and raise the alarm at the first violation.
+
+    Each new checkpoint is a line. A log that does not answer is asked again, ever more seldom. When something does not
+    hold, the alert goes to --webhook and to --command, and the command ends with the verdict's exit status.
+
+    Example:
+      suyuan regulator watch https://ledger.example/fuzhou --command "mail -s ledger duty@example.gov"
+    """
+    from clients.cli import watching  # noqa: PLC0415 - HTTP and SQLite take long to load
+
+    alarm = watching.Alarm(webhook, alert_command, timeout_s=session.timeout_s)
+    raise typer.Exit(watching.watch(session, url, interval_s=interval, alarm=alarm, jobs=jobs))
 
 
 @command(app, given=reading)

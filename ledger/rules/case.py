@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
 from ledger.event import Event
 from ledger.rules.signer import Signer
 from ledger.state import Reader, Record, Sold
+from ledger.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Case:
     """An event to be judged, with what the rules may look at."""
 
@@ -48,7 +47,7 @@ class Case:
         return sold
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Judgement:
     """What recording an event changes."""
 
@@ -68,4 +67,4 @@ class Judgement:
 
     def flagged(self, flags: tuple[int, ...]) -> Judgement:
         """The same with these flags."""
-        return replace(self, flags=flags) if flags else self
+        return Judgement(self.changes, self.sold, self.sale, flags) if flags else self

@@ -43,8 +43,13 @@ def first_reads(event: Event, key_id: bytes) -> Iterator[Wanted]:
     if event.chain.kind in _PARTIES:
         yield Party, str(event.chain)
         yield Party, str(event.chain.company)
-    if event.kind in _NAMED:
-        yield from _NAMED[event.kind](event.body)
+    yield from body_reads(event)
+
+
+def body_reads(event: Event) -> Iterable[Wanted]:
+    """What an event's body names."""
+    named = _NAMED.get(event.kind)
+    return () if named is None else named(event.body)
 
 
 def second_reads(event: Event, key_id: bytes, known: Reader) -> Iterator[Wanted]:

@@ -6,20 +6,24 @@ its company's role; to accredit others, only the company's own keys will do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from functools import lru_cache
 
 from ledger.chain_key import ChainKey
 from ledger.errors import Conflict, NotAuthorized, Reason
 from ledger.event import Event, Kind, moment
 from ledger.keys import key_id_of
 from ledger.state import Party, PartyKey, PurchaseKey, Reader
+from ledger.value import value
 from suyuan.v1 import event_pb2 as pb
 
-_CHINA = timedelta(hours=8)
+_DAY_US = 24 * 60 * 60 * 1_000_000
+_CHINA_US = 8 * 60 * 60 * 1_000_000
+_EPOCH = date(1970, 1, 1)
+_KEPT = 16_384
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Signer:
     """Who signed an event."""
 
@@ -111,8 +115,8 @@ def identify(event: Event, key_id: bytes, state: Reader) -> Signer:
     key = state.get(PartyKey, key_id)
     if key is not None:
         party = _party(key.party, state)
-        company = ChainKey.parse(key.party).company
-        holder = party if str(company) == key.party else _party(str(company), state)
+        company = _company(key.party)
+        holder = party if company == key.party else _party(company, state)
         return Signer(key_id, key.public_key, party, holder, key.revoked_at_us)
     purchase = state.get(PurchaseKey, key_id)
     if purchase is not None:
@@ -137,7 +141,19 @@ def licence_lapsed(licence_until: str, at_us: int) -> bool:
         licence_until: the last day (ISO 8601), or empty: then it never does.
         at_us: microseconds since 1970-01-01T00:00:00Z.
     """
-    return bool(licence_until) and (moment(at_us) + _CHINA).date() > date.fromisoformat(licence_until)
+    return bool(licence_until) and at_us >= _end_us(licence_until)
+
+
+@lru_cache(maxsize=_KEPT)
+def _end_us(last_day: str) -> int:
+    """When the day after this one begins in China, microseconds since 1970-01-01T00:00:00Z."""
+    days = date.fromisoformat(last_day).toordinal() + 1 - _EPOCH.toordinal()
+    return days * _DAY_US - _CHINA_US
+
+
+@lru_cache(maxsize=_KEPT)
+def _company(party: str) -> str:
+    return str(ChainKey.parse(party).company)
 
 
 def _party(name: str, state: Reader) -> Party:

@@ -1,0 +1,1 @@
+"""A log's tiles over HTTP (C2SP tlog-tiles), from servers that may be slow, broken or hostile."""

@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from tiled import SIGNER, bundles_for, files_for, long_log, note_for, serving, tiles_for
+from world import MERCHANT, ORIGIN, altered, audit, founded
+
+from clients.audit import signatures
+from clients.audit.distant import DistantAudit
+from clients.audit.memory import AuditMemory
+from clients.audit.signatures import Verifiers
+from clients.tiles.fetch import Site
+from clients.tiles.log import TiledLog
+from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.entry import Entry
+from ledger.errors import BrokenProof, Reason, ServiceFault
+from ledger.frontier import Frontier
+from ledger.merkle import leaf_hash
+from ledger.tiles import decode_bundle, encode_bundle
+
+SIZES = [0, 1, 2, 7, 255, 256, 257, 511, 513, 1_000]
+
+
+class Killed(BaseException):
+    """The end of everything, without a warning."""
+
+
+def opened(note):
+    return open_checkpoint(note, ORIGIN, [SIGNER.vkey])
+
+
+class Auditing:
+    """A log that is served, and an auditor who comes back."""
+
+    def __init__(self, server, path):
+        self.server = server
+        self.path = path
+        self.last = None
+
+    def __call__(self, *known, leaves=None, progress=lambda done, total: None, **more):
+        """One audit; the server shows these entries from now on."""
+        if leaves is not None:
+            self.server.files = files_for(leaves)
+        self.server.asked.clear()
+        with (
+            Site(self.server.url, timeout_s=5) as site,
+            Verifiers(2) as verifiers,
+            AuditMemory(self.path, ORIGIN, near=50) as memory,
+        ):
+            self.last = DistantAudit(
+                TiledLog(site), memory, opened, origin=ORIGIN, verifiers=verifiers, known=known, **more
+            )
+            return self.last.run(progress)
+
+
+@pytest.fixture
+def auditing(tmp_path):
+    with serving({}) as server:
+        yield Auditing(server, tmp_path / "audit")
+
+
+def found(report):
+    return [(finding.index, finding.reason) for finding in report.findings]
+
+
+def told(report):
+    """All that two audits of the same log must agree on."""
+    return replace(report, findings=sorted(report.findings, key=str))
+
+
+# Good logs
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_good_log_of_any_size(auditing, size):
+    leaves = long_log(size)
+    report = auditing(leaves=leaves)
+    assert report.verified, report.findings
+    hashes = [leaf_hash(data) for data in leaves]
+    checkpoint = Checkpoint(ORIGIN, size, Frontier().extend(hashes).root())
+    assert told(report) == told(audit(leaves, checkpoint, hashes=hashes)), "the same as with all at hand"
+
+
+def test_every_file_of_the_log_is_looked_at(auditing):
+    auditing(leaves=long_log(700))
+    assert Counter(auditing.server.asked) == Counter(list(auditing.server.files))
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [(0, 1), (1, 2), (255, 256), (256, 257), (256, 512), (300, 700), (700, 700)]
+)
+def test_what_was_read_is_not_read_again(auditing, first, then):
+    auditing(leaves=long_log(first))
+    report = auditing(leaves=long_log(then))
+    assert report.verified, report.findings
+    assert (auditing.last.begun_at, report.size) == (first, then)
+    assert [path for path in auditing.server.asked if path.startswith("tile/entries/")] == [
+        path
+        for number, path in enumerate(bundles_for(long_log(then)))
+        if first < then and number >= first // 256
+    ]
+    assert told(report) == told(audit(long_log(then), opened(auditing.last.note), hashes=map_hashes(then)))
+
+
+def map_hashes(size):
+    return [leaf_hash(data) for data in long_log(size)]
+
+
+def test_progress(auditing):
+    seen = []
+    auditing(leaves=long_log(600), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(256, 600), (512, 600), (600, 600)]
+
+
+def test_processes_come_to_the_same(auditing, monkeypatch):
+    monkeypatch.setattr(signatures, "WORTH_STARTING", 1)
+    city, log = founded()
+    for number in range(600):
+        listing = city.listing()
+        log.clock_us += 60_000_000
+        log.forge(altered(listing, signature=bytes(64)) if number % 100 == 50 else listing)
+    report = auditing(leaves=log.leaves)
+    assert found(report) == [(6 + number, Reason.BAD_SIGNATURE) for number in range(50, 600, 100)]
+    assert told(report) == told(log.audit())
+
+
+# Tampering; the checkpoint is the honest one unless it is said otherwise
+
+
+def changed_bundle(auditing, number, change):
+    """Show something else instead of a bundle's entries."""
+    path = list(bundles_for(long_log(700)))[number]
+    entries = decode_bundle(auditing.server.files[path], min(256, 700 - 256 * number))
+    auditing.server.files[path] = encode_bundle(change(entries))
+
+
+def flipped(data, place):
+    changed = bytearray(data)
+    changed[place % len(data)] ^= 1
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("index", [0, 100, 255, 256, 511, 512, 699])
+def test_a_changed_byte_of_an_entry(auditing, index):
+    auditing.server.files = files_for(long_log(700))
+    changed_bundle(
+        auditing,
+        index // 256,
+        lambda entries: [flipped(data, 37) if n == index % 256 else data for n, data in enumerate(entries)],
+    )
+    report = auditing()
+    assert found(report)[0] == (index, Reason.BAD_ENTRY)
+    assert report.findings[-1].message.endswith("(checkpoint); the entries changed after it was signed")
+    leaves = long_log(700)
+    leaves = [flipped(data, 37) if n == index else data for n, data in enumerate(leaves)]
+    expected = audit(leaves, opened(auditing.last.note), hashes=map_hashes(700))
+    assert told(report) == told(expected), "the same findings as with all at hand"
+
+
+def test_two_entries_that_changed_places(auditing):
+    auditing.server.files = files_for(long_log(700))
+    changed_bundle(auditing, 1, lambda e: [*e[:3], e[4], e[3], *e[5:]])
+    assert {index for index, reason in found(auditing()) if reason is Reason.BAD_ENTRY} == {259, 260}
+
+
+@pytest.mark.parametrize("change", [lambda e: e[:-1], lambda e: [*e[:5], *e[6:]]], ids=["last", "inner"])
+def test_an_entry_that_was_dropped_from_a_bundle(auditing, change):
+    auditing.server.files = files_for(long_log(700))
+    changed_bundle(auditing, 1, change)
+    report = auditing()
+    assert found(report) == [(None, Reason.BAD_ENTRY)]
+    assert "tile/entries/001: bytes of a bundle" in report.findings[0].message
+    assert report.size == 256, "what comes after it cannot be judged"
+    assert found(auditing()) == [(None, Reason.BAD_ENTRY)], "and is not found twice"
+
+
+@pytest.mark.parametrize("path", sorted(path for path in tiles_for(map_hashes(700))))
+def test_a_changed_tile(auditing, path):
+    auditing.server.files = files_for(long_log(700))
+    auditing.server.files[path] = flipped(
+        auditing.server.files[path], 40 if len(auditing.server.files[path]) > 40 else 4
+    )
+    report = auditing()
+    assert not report.verified
+    if path.startswith("tile/0/"):
+        [(index, reason), *_] = found(report)
+        assert reason is Reason.BAD_ENTRY
+        assert f"{index // 256:03}" in path
+    else:
+        [finding] = report.findings
+        assert finding.reason is Reason.BAD_INCLUSION_PROOF
+        assert f"of {path}: given " in finding.message
+
+
+def test_tiles_of_a_high_tree(auditing):
+    """65,536 entries and one more are too many for a test; the tiles above are checked like those below."""
+    files = files_for(long_log(513))
+    auditing.server.files = files
+    assert {path for path in files if path.startswith("tile/1/")} == {"tile/1/000.p/2"}
+    files["tile/1/000.p/2"] = files["tile/1/000.p/2"][::-1]
+    assert found(auditing()) == [(None, Reason.BAD_INCLUSION_PROOF)]
+
+
+def test_a_tile_of_another_size(auditing):
+    auditing.server.files = files_for(long_log(700))
+    auditing.server.files["tile/0/001"] += bytes(32)
+    report = auditing()
+    assert found(report) == [(None, Reason.BAD_INCLUSION_PROOF)]
+    assert report.size == 700, "the entries can be judged without it"
+
+
+def test_a_history_that_was_made_anew(auditing):
+    """Hashes, tiles and signature are all as they should be; signed statements of others are not to be had."""
+    leaves = long_log(700)
+    entry = Entry.parse(leaves[300])
+    leaves[300] = replace(entry, recorded_at_us=entry.recorded_at_us + 1).encode()
+    report = auditing(leaves=leaves)
+    assert Reason.BROKEN_CHAIN in {reason for _, reason in found(report)}
+
+
+def test_a_breach_of_the_rules(auditing):
+    city, log = founded()
+    log.forge(city.sale())
+    report = auditing(leaves=log.leaves)
+    assert found(report) == [(6, Reason.LISTING_MISSING)]
+
+
+def test_a_wrong_signature(auditing):
+    city, log = founded()
+    log.forge(altered(city.listing(), signature=bytes(64)))
+    report = auditing(leaves=log.leaves)
+    assert found(report) == [(6, Reason.BAD_SIGNATURE)]
+    assert told(report) == told(log.audit())
+
+
+def test_a_root_that_is_not_that_of_the_entries(auditing):
+    auditing.server.files = files_for(long_log(300))
+    hashes = map_hashes(300)
+    auditing.server.files["checkpoint"] = note_for((), hashes=[hashes[1], hashes[0], *hashes[2:]])
+    assert found(auditing()) == [(None, Reason.BAD_CHECKPOINT)]
+
+
+def test_a_checkpoint_of_more_than_there_is(auditing):
+    """A server that lies about its size; what it does not show cannot be believed."""
+    auditing.server.files = files_for(long_log(300))
+    auditing.server.files["checkpoint"] = note_for(long_log(600))
+    report = auditing()
+    assert found(report) == [(None, Reason.NOT_FOUND)]
+    assert "tile/entries/001: given HTTP status 404" in report.findings[0].message
+    assert auditing.last.is_missing
+
+
+def test_a_checkpoint_that_nobody_believes(auditing):
+    auditing.server.files = files_for(long_log(10))
+    auditing.server.files["checkpoint"] = note_for(long_log(10)).replace(b"\n10\n", b"\n11\n")
+    with pytest.raises(BrokenProof) as caught:
+        auditing()
+    assert caught.value.reason is Reason.BAD_NOTE
+    assert auditing.server.asked == ["checkpoint"]
+
+
+# What was found stays found; what was missing is asked for again
+
+
+def test_a_finding_stays_when_the_log_shows_something_else(auditing):
+    auditing.server.files = files_for(long_log(700))
+    changed_bundle(auditing, 0, lambda e: [*e[:9], flipped(e[9], 37), *e[10:]])
+    before = auditing()
+    assert not before.verified
+    again = auditing(leaves=long_log(700))
+    assert again.findings == before.findings
+    later = auditing(leaves=long_log(900))
+    assert not later.verified
+    assert (9, Reason.BAD_ENTRY) in found(later)
+
+
+@pytest.mark.parametrize("missing", ["tile/entries/001", "tile/0/001", "tile/0/002.p/188", "tile/1/000.p/2"])
+def test_a_file_that_is_missing_for_a_while(auditing, missing):
+    files = files_for(long_log(700))
+    auditing.server.files = {path: content for path, content in files.items() if path != missing}
+    for _ in range(2):
+        report = auditing()
+        assert found(report) == [(None, Reason.NOT_FOUND)]
+        assert missing.partition(".p/")[0] in report.findings[0].message
+    auditing.server.files = files
+    report = auditing()
+    assert report.verified, "nothing was lost"
+    assert told(report) == told(audit(long_log(700), opened(auditing.last.note), hashes=map_hashes(700)))
+
+
+def test_a_server_that_breaks_down_half_way(auditing):
+    def refuse(handler):
+        handler.send_error(403)
+
+    auditing.server.files = files_for(long_log(700))
+    auditing.server.tricks["tile/entries/001"] = refuse
+    with pytest.raises(ServiceFault):
+        auditing()
+    auditing.server.tricks.clear()
+    assert auditing().verified
+    assert auditing.last.begun_at == 256, "what was judged is remembered"
+
+
+# Forks and rollbacks
+
+
+def test_a_rollback(auditing):
+    auditing(leaves=long_log(300))
+    with pytest.raises(BrokenProof) as caught:
+        auditing(leaves=long_log(299))
+    assert caught.value.reason is Reason.ROLLBACK
+    assert auditing.last.contradicted.size == 300
+    assert auditing(leaves=long_log(301)).verified, "an old copy is no proof of a crime"
+
+
+def forked(size, at):
+    """Another history: from some entry on all that is signed is the same, but recorded at other times."""
+    leaves = long_log(size)
+    entry = Entry.parse(leaves[at])
+    leaves[at] = replace(entry, recorded_at_us=entry.recorded_at_us + 1).encode()
+    return leaves
+
+
+@pytest.mark.parametrize("size", [300, 301, 600])
+def test_a_fork(auditing, size):
+    auditing(leaves=long_log(300))
+    with pytest.raises(BrokenProof) as caught:
+        auditing(leaves=forked(size, 299))
+    assert caught.value.reason is Reason.FORK
+    assert auditing.last.contradicted.size == 300
+    assert not any(path.startswith("tile/entries/") for path in auditing.server.asked)
+    report = auditing(leaves=long_log(600))
+    assert found(report) == [(None, Reason.FORK)], "it is not forgotten"
+
+
+def test_a_fork_behind_an_audit_that_was_interrupted(auditing):
+    def interrupt(done, _):
+        if done >= 512:
+            raise Killed
+
+    with pytest.raises(Killed):
+        auditing(leaves=long_log(700), progress=interrupt, saved_every=256)
+    report = auditing(leaves=forked(800, 650))
+    assert auditing.last.begun_at == 512
+    assert (None, Reason.FORK) in found(report)
+    assert [one.size for one in report.contradicted] == [700]
+
+
+@pytest.mark.parametrize("size", [1, 200, 256, 300, 500])
+def test_a_checkpoint_from_elsewhere(auditing, size):
+    honest = opened(note_for(long_log(size)))
+    other = opened(note_for(forked(size, size - 1)))
+    assert auditing(honest, leaves=long_log(300 if size <= 300 else 500)).verified
+    assert auditing(honest, leaves=long_log(500)).verified
+    with pytest.raises(BrokenProof) as caught:
+        auditing(other)
+    assert caught.value.reason is Reason.FORK
+    assert auditing.last.contradicted == other
+
+
+def test_a_checkpoint_from_elsewhere_ahead_of_the_log(auditing):
+    with pytest.raises(BrokenProof) as caught:
+        auditing(opened(note_for(long_log(301))), leaves=long_log(300))
+    assert caught.value.reason is Reason.ROLLBACK
+
+
+def test_a_checkpoint_from_elsewhere_on_the_way(auditing):
+    report = auditing(opened(note_for(forked(100, 99))), leaves=long_log(300))
+    assert found(report) == [(None, Reason.FORK)]
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_audit_that_is_interrupted_again_and_again(auditing, seed):
+    choice = random.Random(seed)
+    city, log = founded()
+    for number in range(900):
+        listing = city.listing(title=f"tea {number}")
+        log.forge(altered(listing, signature=bytes(64)) if choice.random() < 0.01 else listing)
+    auditing.server.files = files_for(log.leaves)
+    for _ in range(3):
+        stop = choice.randrange(1, 5)
+
+        def interrupt(done, _, stop=stop):
+            if done >= 256 * stop:
+                raise Killed
+
+        try:
+            auditing(progress=interrupt, saved_every=choice.choice([1, 300, 600]))
+        except Killed:
+            continue
+    report = auditing()
+    assert told(report) == told(log.audit())
+
+
+def test_memory_is_bounded(auditing):
+    """Records in memory: those of one generation twice, those that wait to be saved, those of one section."""
+    most = 0
+
+    def look(*_):
+        nonlocal most
+        most = max(most, auditing.last._memory.state.held)
+
+    assert auditing(leaves=long_log(3_000), progress=look, saved_every=256).verified
+    assert most < 2 * 50 + 2 * 256 * 6
+    assert MERCHANT in str(auditing.last._memory.path.read_bytes())
