@@ -107,19 +107,24 @@ class Follower:
         """The newest checkpoint that a quorum of witnesses has cosigned; None if none was seen yet.
 
         Raises:
-            BrokenProof: `BAD_NOTE` if what is remembered was not signed by the log's key, `UNWITNESSED` if it has not
-                the quorum of the policy, which was another one when it was remembered.
+            BrokenProof: `BAD_NOTE` if what is remembered was not signed by the log's key.
         """
-        note = self.witnessed_note()
-        if note is None:
-            return None
-        checkpoint = self._read(note)
-        self.policy.require_quorum(note)
-        return checkpoint
+        return self._read(self.witnessed_note())
 
     def witnessed_note(self) -> bytes | None:
-        """Its signed note, with the cosignatures."""
-        return self._trust.witnessed.newest(self.origin)
+        """Its signed note, with the cosignatures.
+
+        What was remembered under another policy counts only if it satisfies this one too.
+        """
+        note = self._trust.witnessed.newest(self.origin)
+        return note if note is not None and self._has_quorum(note) else None
+
+    def _has_quorum(self, note: bytes) -> bool:
+        try:
+            self.policy.require_quorum(note)
+        except BrokenProof:
+            return False
+        return True
 
     def accept_witnessed(self, note: bytes, known: Checkpoint | None) -> Checkpoint:
         """Believe a checkpoint that witnesses have cosigned, or raise.
@@ -144,7 +149,9 @@ class Follower:
         while True:
             before_note = store.newest(self.origin)
             before = self._read(before_note)
-            if before is not None and before.size >= seen.size:
+            overtaken = before is not None and before.size >= seen.size
+            # The same checkpoint with other cosignatures may satisfy a policy that what is remembered does not.
+            if overtaken and not (_same_tree(seen, before) and self.witnessed_note() is None):
                 return seen
             if store.replace(self.origin, before_note, note):
                 return seen

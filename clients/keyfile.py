@@ -59,7 +59,7 @@ def read_key(path: Path | str, passphrase_source: PassphraseSource | None = None
         BadInput: `INVALID_REQUEST` if it cannot be read, is no regular file, or others than its owner may read or
             change it; `BAD_KEY` if it holds no usable key, or the passphrase does not open it.
     """
-    pem = _read_private(path)
+    pem = read_private(path)
     passphrase = passphrase_source() if passphrase_source is not None and b"ENCRYPTED" in pem else None
     try:
         return PrivateKey.from_pem(pem, passphrase)
@@ -68,7 +68,13 @@ def read_key(path: Path | str, passphrase_source: PassphraseSource | None = None
         raise BadInput(error.reason, subject, given=error.given, expected=error.expected) from None
 
 
-def _read_private(path: Path | str) -> bytes:
+def read_private(path: Path | str) -> bytes:
+    """What is in the file of a private key.
+
+    Raises:
+        BadInput: `INVALID_REQUEST` if it cannot be read, is no regular file, or others than its owner may read or
+            change it; `BAD_KEY` if it is too large for a key.
+    """
     try:
         # A pipe would keep us waiting for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -80,6 +86,10 @@ def _read_private(path: Path | str) -> bytes:
         if not stat.S_ISREG(mode):
             raise file_refusal(Path(path), "something else", "a regular file")
         if os.name == "posix" and mode & 0o077:
+            # What others may read, we may too: to tell a key that is meant for everybody from one that is not.
+            if b"PUBLIC KEY" in os.read(descriptor, 64):
+                given, expected = "a public key", "the private key: by `suyuan keygen` the file without .pub"
+                raise BadInput(Reason.BAD_KEY, f"private key in {path}", given=given, expected=expected)
             given = f"mode {stat.S_IMODE(mode):04o}, which lets others read or change it"
             raise file_refusal(Path(path), given, f"mode 0600 (chmod 600 {path})")
         with os.fdopen(descriptor, "rb", closefd=False) as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 from ledger.errors import BadInput, Reason
 
@@ -40,6 +41,27 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         raise file_refusal(path, "a file that exists", "a new file") from None
     except OSError as error:
         raise file_refusal(path, error.strerror, "a file that can be written") from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a new file that others may read; nobody ever sees a part of it under its name.
+
+    A crash leaves a draft beside it at worst, which nothing asks for.
+
+    Raises:
+        BadInput: as `write_private`.
+    """
+    draft = path.with_name(f".suyuan-draft-{token_hex(8)}")
+    try:
+        write_new(draft, content)
+    except BadInput as error:
+        raise file_refusal(path, error.given, error.expected or "") from error
+    try:
+        move_to_new(draft, path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def move_to_new(draft: Path, path: Path) -> None:

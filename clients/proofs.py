@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clients.read import entry_at, require_number
 from clients.session import Session
+from clients.verify import VerifiedEntry
 from ledger.checkpoint import Checkpoint
 from ledger.errors import BrokenProof, Reason
 from ledger.merkle import EMPTY_ROOT, inclusion_proof_nodes, node_hash, verify_consistency, verify_inclusion
@@ -75,6 +76,16 @@ def inclusion_proof(session: Session, index: int, size: int) -> InclusionProof:
         rest = session.consistency(answer.size, checkpoint.size)
         verify_consistency(answer.size, root, checkpoint.size, checkpoint.root, rest)
     return InclusionProof(index, leaf, answer.size, root, tuple(answer.proof), checkpoint)
+
+
+def proof_under(session: Session, entry: VerifiedEntry, checkpoint: Checkpoint) -> tuple[bytes, ...]:
+    """As `LedgerClient.proof_under`."""
+    request = pb.GetInclusionProofRequest(index=entry.index, size=checkpoint.size)
+    answer, _ = session.ask(session.transport.ledger.GetInclusionProof, request)
+    reason, subject = Reason.BAD_INCLUSION_PROOF, f"inclusion proof of leaf {entry.index}"
+    _require_size(reason, subject, answer.size, checkpoint.size, checkpoint)
+    verify_inclusion(entry.hash, entry.index, checkpoint.size, answer.proof, checkpoint.root)
+    return tuple(answer.proof)
 
 
 def consistency_proof(session: Session, old_size: int, new_size: int) -> ConsistencyProof:

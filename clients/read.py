@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from clients.answers import History, Trace
 from clients.session import Session
@@ -19,7 +19,15 @@ HISTORY_PAGE = 100
 ENTRIES_PAGE = 1_000
 
 
-def history(session: Session, chain: ChainKey) -> History:
+Progress = Callable[[int, int], None]
+"""Is told how many are done, and how many there are."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Nobody is watching."""
+
+
+def history(session: Session, chain: ChainKey, progress: Progress = no_progress) -> History:
     """As `LedgerClient.history`."""
     seen = session.heads.find(chain)
     entries: list[VerifiedEntry] = []
@@ -38,6 +46,7 @@ def history(session: Session, chain: ChainKey) -> History:
         page = session.attribute(answer.entries, checkpoint, answer.registrations)
         verify_chain(page, chain, after=entries[-1] if entries else None)
         entries += page
+        progress(len(entries), answer.chain_length)
         if not page or len(entries) >= answer.chain_length:
             break
     if not entries or len(entries) != answer.chain_length:

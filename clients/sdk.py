@@ -33,7 +33,7 @@ from clients.convert import Refused
 from clients.proofs import ConsistencyProof, InclusionProof
 from clients.session import Session
 from clients.trust import FileTrust, MemoryTrust, TrustStore
-from clients.verify import VerifiedEntry
+from clients.verify import Need, VerifiedEntry
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
@@ -51,6 +51,7 @@ __all__ = [
     "InclusionProof",
     "LedgerClient",
     "MemoryTrust",
+    "Need",
     "Policy",
     "Refused",
     "Trace",
@@ -146,17 +147,21 @@ class LedgerClient:
             raise outcome.error()
         return outcome
 
-    def history(self, chain: ChainKey | str) -> History:
+    def history(self, chain: ChainKey | str, progress: read.Progress = read.no_progress) -> History:
         """A chain from its first entry on.
 
         Proven: each entry is in the log, in this chain at its place, without a gap, and signed by its signer. The
         service's word: the flags, and that the chain goes no further; it must reach as far as this client has seen.
 
+        Args:
+            chain: its key.
+            progress: is told how many entries are verified, and how many the service says that there are.
+
         Raises:
             BadInput: `BAD_CHAIN_KEY`.
             Conflict: `NOT_FOUND` if the service says that there is no such chain.
         """
-        return read.history(self._session, ChainKey.parse(chain))
+        return read.history(self._session, ChainKey.parse(chain), progress)
 
     def trace(self, *, sale: bytes | None = None, chain: ChainKey | str | None = None) -> Trace:
         """The story of a sale, or of a parcel, lot, serial or drug unit, in the order of the log.
@@ -268,6 +273,31 @@ class LedgerClient:
             Conflict: `NOT_FOUND` if the service says that there is no such entry.
         """
         return proofs.inclusion_proof(self._session, index, size)
+
+    def proof_under(self, entry: VerifiedEntry, checkpoint: Checkpoint) -> tuple[bytes, ...]:
+        """The inclusion proof of an entry in the tree of one checkpoint, verified: hashes from the leaf's sibling upwards.
+
+        Args:
+            entry: of this log.
+            checkpoint: opened, and at least `entry.index + 1` large.
+
+        Raises:
+            BadInput: `INVALID_REQUEST` if the service refuses this index or size.
+        """
+        return proofs.proof_under(self._session, entry, checkpoint)
+
+    def introduction(self, need: Need) -> VerifiedEntry:
+        """The entry that introduced a key or registered a party: proven to be in the log, and signed by its signer.
+
+        Args:
+            need: id of a party's or a purchase key; or the chain key of a party.
+
+        Raises:
+            BrokenProof: `BAD_ENTRY` if the service knows no such key.
+            Conflict: `NOT_FOUND` if it says that there is no such party.
+        """
+        entry = self._session.introduction(need)
+        return self._session.ring_with([entry]).attribute(entry)
 
     def consistency_proof(self, old_size: int, new_size: int = 0) -> ConsistencyProof:
         """The proof that a tree of the log is the beginning of a larger one, verified; both are proven to be the log's.

@@ -143,6 +143,8 @@ class Session:
     def _require_witnessed(self, answer: object) -> None:
         """Wait until the entries of an answer are below a checkpoint that a quorum has cosigned."""
         least = max((entry.index + 1 for entry in _entries_in(answer)), default=0)
+        if not least:
+            return
         known = self.follower.witnessed()
         if known is None or known.size < least:
             self.witnessed(least)
@@ -234,14 +236,18 @@ class Session:
             if fetched > MAX_FETCHED:
                 given = f"more than {MAX_FETCHED} introductions"
                 raise mismatch(f"signer of entry {entry.index}", given, "a shorter way to the genesis")
-            introduction = self._introduction(need)
+            introduction = self.introduction(need)
             if introduction.index >= waiting[-1].index:
                 where = f"introduction of what signed entry {waiting[-1].index}"
                 raise mismatch(where, f"entry {introduction.index}", "an earlier entry")
             waiting.append(introduction)
 
-    def _introduction(self, need: Need) -> VerifiedEntry:
-        """Ask for the entry that introduced a key or registered a party, and verify that it did."""
+    def introduction(self, need: Need) -> VerifiedEntry:
+        """Ask for the entry that introduced a key or registered a party, and verify that it did; it is not attributed.
+
+        Raises:
+            BrokenProof: `BAD_ENTRY` if the answer is another entry, or none.
+        """
         if isinstance(need, str):
             request = registry_service_pb2.GetPartyRequest(party=need)
             answer, checkpoint = self.ask(self.transport.registry.GetParty, request)

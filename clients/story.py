@@ -78,10 +78,9 @@ class Story:
         """
         chains: dict[str, list[VerifiedEntry]] = {chain: [] for chain in sorted(self.whole)}
         for entry in entries:
-            if not self._holds(entry):
+            if not self._take(entry):
                 given = f"a {entry.event.kind or 'kind unknown to this version'} on {entry.event.chain}"
                 raise mismatch(f"entry {entry.index} of the trace", given, "an entry of this story")
-            self.told.add(entry.event.id)
             if entry.event.chain in chains:
                 chains[str(entry.event.chain)].append(entry)
         for chain, its_entries in chains.items():
@@ -93,6 +92,16 @@ class Story:
                     f"entry of sale {sale.hex()} in the trace", "none", "the entry that recorded it"
                 )
         return chains
+
+    def select(self, entries: Iterable[VerifiedEntry]) -> list[VerifiedEntry]:
+        """Those of these entries, in the order of the log, that belong to the story."""
+        return [entry for entry in entries if self._take(entry)]
+
+    def _take(self, entry: VerifiedEntry) -> bool:
+        holds = self._holds(entry)
+        if holds:
+            self.told.add(entry.event.id)
+        return holds
 
     def _holds(self, entry: VerifiedEntry) -> bool:
         event, message = entry.event, entry.event.message

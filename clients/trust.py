@@ -46,7 +46,7 @@ class TrustStore(Protocol):
         Whoever calls has verified the signature under `new`, and that its tree continues that of `old`.
 
         Raises:
-            BrokenProof: `ROLLBACK` if the new checkpoint is not larger.
+            BrokenProof: `ROLLBACK` if the new checkpoint is not larger, nor the same with other signatures.
         """
 
     @property
@@ -227,10 +227,12 @@ def _tree(note: bytes) -> Checkpoint:
 
 
 def _require_larger(old: bytes | None, new: bytes) -> None:
+    """Refuse to go back, or to stand still; the same tree may get other signatures."""
     if old is None:
         return
     before, after = _tree(old), _tree(new)
-    if after.size <= before.size:
+    resigned = new != old and (after.size, after.root) == (before.size, before.root)
+    if after.size <= before.size and not resigned:
         raise BrokenProof(
             Reason.ROLLBACK,
             f"checkpoint to remember of {after.origin}",

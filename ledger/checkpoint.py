@@ -89,19 +89,20 @@ class Checkpoint:
         return "".join(f"{line}\n" for line in lines)
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> bytes:
-    """The signed note of a checkpoint, by the log's own signer.
+def sign_checkpoint(checkpoint: Checkpoint, *signers: NoteSigner) -> bytes:
+    """The signed note of a checkpoint, by the log's own signers: one, or several while the log changes its key.
 
     Whoever calls this promises that the tree extends every tree signed before.
 
     Raises:
-        BrokenProof: the signer's name is not the origin (`BAD_CHECKPOINT`).
+        BrokenProof: a signer's name is not the origin (`BAD_CHECKPOINT`), or there is no signer (`BAD_NOTE`).
         BadInput: the name is none for a key (`BAD_KEY`).
     """
-    if signer.name != checkpoint.origin:
-        subject, given = "signer of a checkpoint", repr(signer.name)
-        raise BrokenProof(Reason.BAD_CHECKPOINT, subject, given=given, expected=repr(checkpoint.origin))
-    return SignedNote.sign(checkpoint.text(), signer).encode()
+    for signer in signers:
+        if signer.name != checkpoint.origin:
+            subject, given = "signer of a checkpoint", repr(signer.name)
+            raise BrokenProof(Reason.BAD_CHECKPOINT, subject, given=given, expected=repr(checkpoint.origin))
+    return SignedNote.sign(checkpoint.text(), *signers).encode()
 
 
 def open_checkpoint(note: bytes, origin: str, keys: Iterable[VerifierKey]) -> Checkpoint:

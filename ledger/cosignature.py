@@ -133,15 +133,20 @@ def _verified(text: str, line: NoteSignature, key: VerifierKey) -> Cosignature:
         raise BrokenProof(
             Reason.BAD_NOTE, f"time of the {subject}", given=time_s, expected="1 to 2**63 - 1 seconds"
         )
-    message, signature = _message(key, text, time_s), line.signature[_TIME_BYTES:]
+    if not _is_signed(key, line.signature[_TIME_BYTES:], _message(key, text, time_s)):
+        raise BrokenProof(Reason.BAD_NOTE, subject, given="one that does not verify")
+    return Cosignature(key, time_s, line)
+
+
+def _is_signed(key: VerifierKey, signature: bytes, message: bytes) -> bool:
     try:
         if key.key_type == COSIGNATURE_ED25519:
             Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, message)
         else:
             MLDSA44PublicKey.from_public_bytes(key.public_key).verify(signature, message)
-    except InvalidSignature as error:
-        raise BrokenProof(Reason.BAD_NOTE, subject, given="one that does not verify") from error
-    return Cosignature(key, time_s, line)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _message(key: VerifierKey, text: str, time_s: int) -> bytes:

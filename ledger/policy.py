@@ -169,11 +169,12 @@ class Policy:
 
     def describe(self, name: str) -> str:
         """Who stands behind a name, for people: `2 of (a, b, c)`."""
+        told: dict[str, str] = {}
+        # As in `satisfied_by`; each name is a member once, so the text is no longer than the policy.
         for group in self.groups:
-            if group.name == name:
-                inner = ", ".join(self.describe(member) for member in group.members)
-                return f"{group.threshold} of ({inner})"
-        return printable_name(name)
+            inner = ", ".join(told.get(member) or printable_name(member) for member in group.members)
+            told[group.name] = f"{group.threshold} of ({inner})"
+        return told.get(name) or printable_name(name)
 
 
 def printable_name(name: str) -> str:

@@ -3,6 +3,7 @@
     uv.txt       what scripts/setup fetches first
     runtime.txt  what the system needs to run
     dev.txt      the same and what it takes to work on it; a package in both has the same version in both
+    go.txt       Go, for tests/interop where the machine has none
 
 Each begins with a digest of the part of pyproject.toml that it was made from, so that a check can tell without the
 network that it is out of step. No lock file names an index: where packages come from is the machine's business, what
@@ -24,8 +25,11 @@ from typing import Any
 from bootstrap import REQUIREMENTS, ROOT, SetupError, Tools, uv_program
 from environment import one_at_a_time
 
-LOCKS = ("uv.txt", "runtime.txt", "dev.txt")
+LOCKS = ("uv.txt", "runtime.txt", "dev.txt", "go.txt")
 OLDEST_PYTHON = "3.11"
+
+ALONE = {"uv.txt": "bootstrap", "go.txt": "go"}
+"""Lock files of a dependency group that is installed by itself."""
 
 _PIN = re.compile(
     r"[a-z0-9]+(-[a-z0-9]+)*==[0-9][A-Za-z0-9.+!]*( ; [^\\#]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+"
@@ -35,8 +39,8 @@ _PIN = re.compile(
 def inputs(lock: str, project: dict[str, Any]) -> list[list[str]]:
     """The lists of requirements in pyproject.toml that the lock file is made from."""
     groups = project["dependency-groups"]
-    if lock == "uv.txt":
-        return [groups["bootstrap"]]
+    if lock in ALONE:
+        return [groups[ALONE[lock]]]
     lists = [[project["project"]["requires-python"]], project["project"]["dependencies"]]
     return lists if lock == "runtime.txt" else [*lists, groups["dev"]]
 
@@ -98,7 +102,7 @@ def write(tools: Tools, folder: Path, project: dict[str, Any], upgrade: list[str
     with tempfile.TemporaryDirectory() as scratch:
         made = {lock: Path(scratch) / lock for lock in LOCKS}
         sources = {
-            "uv.txt": ["--group", "bootstrap"],
+            **{lock: ["--group", group] for lock, group in ALONE.items()},
             "runtime.txt": ["pyproject.toml"],
             "dev.txt": ["pyproject.toml", "--group", "dev", "--constraint", str(made["runtime.txt"])],
         }

@@ -34,7 +34,7 @@ MERCHANT, COURIER = "91350102MA2XW1QL3Y", "91440300708461136T"
 TEA, CUP, WAYBILL = "6901234567892", "6923450657713", "SF1234567890123"
 EVENT_ID = re.compile(r"event ([0-9a-f]{64})")
 
-OK, NEGATIVE, REFUSED = 0, 1, 4
+OK, REFUSED = 0, 4
 
 T, R = TypeVar("T"), TypeVar("R")
 
@@ -73,7 +73,17 @@ class Story:
 
     def say(self, text: str) -> None:
         """A line of our own."""
-        print(f"  {text}", flush=True)
+        # In one piece, for steps may run at once.
+        print(f"  {text}\n", end="", flush=True)
+
+    def command(self, *arguments: str) -> None:
+        """A command that is run."""
+        self.say(f"$ suyuan {' '.join(_quoted(argument) for argument in arguments)}")
+
+    def set(self, name: str, value: str) -> None:
+        """Set an environment variable for all that follows."""
+        self.environment[name] = value
+        self.say(f"$ export {name}={value}")
 
     def run(
         self,
@@ -82,6 +92,7 @@ class Story:
         status: int = OK,
         expected: Sequence[str] = (),
         quiet: bool = False,
+        untold: bool = False,
         **environment: str,
     ) -> str:
         """Run `suyuan` with these arguments, and look whether it came out as told.
@@ -91,14 +102,17 @@ class Story:
             key: whose key signs.
             status: the exit status that it must have.
             expected: texts that its output must hold.
-            quiet: print nothing of it.
+            quiet: print the command, and not what it says.
+            untold: print nothing: whoever calls does.
             environment: further environment variables.
         """
         if key:
             arguments = (*arguments, "--key", f"{key}.pem")
+        if quiet:
+            self.command(*arguments)
         output, given = self._command(arguments, environment)
-        if not quiet:
-            self.say(f"$ suyuan {' '.join(_quoted(argument) for argument in arguments)}")
+        if not quiet and not untold:
+            self.command(*arguments)
             for line in output.splitlines():
                 self.say(f"    {line}")
         missing = [text for text in expected if text not in output]
@@ -124,12 +138,11 @@ class Story:
 
     @contextmanager
     def service(self, database: str, name: str) -> Iterator[str]:
-        """A service on a database; gives its address."""
+        """A service on a database, as `serve_arguments` say; gives its address."""
         ready = self.folder / f"{name}.ready"
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [SUYUAN, "operator", "serve", "--database", database, "--log-key", "log.pem",
-                 "--listen", "127.0.0.1:0", "--ready-file", ready.name],
+                [SUYUAN, *serve_arguments(database), "--ready-file", ready.name],
                 cwd=self.folder, env={**os.environ, **self.environment}, stdout=log, stderr=log,
             )  # fmt: skip
         try:
@@ -146,12 +159,17 @@ class Story:
             process.wait(20)
 
 
+def serve_arguments(database: str) -> tuple[str, ...]:
+    """The command that serves a database at a free port."""
+    return ("operator", "serve", "--database", database, "--log-key", "log.pem", "--listen", "127.0.0.1:0")
+
+
 def tell(story: Story) -> None:
     """The whole story."""
     found(story)
+    story.command(*serve_arguments("log.db"))
     with story.service("log.db", "service") as address:
-        story.environment["SUYUAN_SERVER"] = address
-        story.say(f"The service answers at {address}.")
+        story.set("SUYUAN_SERVER", address)
         register(story)
         photograph(story)
         complaint = live(story)
@@ -171,7 +189,7 @@ def found(story: Story) -> None:
               "--out", "genesis.bin", key="regulator")  # fmt: skip
     story.run("operator", "init", "--genesis", "genesis.bin", "--database", "log.db", "--log-key", "log.pem")
     vkey = story.run("operator", "vkey", "--database", "log.db", "--log-key", "log.pem", quiet=True).strip()
-    story.environment["SUYUAN_VKEY"] = vkey
+    story.set("SUYUAN_VKEY", vkey)
     story.say(
         "Clients get the log's verifier key from elsewhere, and believe nothing that it does not vouch for."
     )
@@ -226,7 +244,7 @@ def live(story: Story) -> str:
             "merchant", "sell", f"{name}.jpg", "--yes", "--token", f"{name}.token", key="merchant"
         )
         sales.append(event_in(told))
-    story.environment["SUYUAN_PLACE"] = "350102"
+    story.set("SUYUAN_PLACE", "350102")
     for sale in sales:
         story.run("merchant", "dispatch", sale, "waybill.jpg", "--yes", key="merchant")
 
@@ -288,12 +306,15 @@ def tamper(story: Story, complaint: str) -> None:
         name = f"copy-{number}"
         lie.tell(story.folder / "log.db", story.folder / f"{name}.db", signer)
         with story.service(f"{name}.db", name) as address:
-            return story.run("regulator", "audit", status=NEGATIVE, expected=("TAMPERED", *lie.expected), quiet=True,
+            return story.run("regulator", "audit", status=lie.status, expected=("TAMPERED", *lie.expected), untold=True,
                              SUYUAN_SERVER=address)  # fmt: skip
 
     told = lies(story.folder / "log.db")
-    for lie, output in zip(told, at_once(caught, tuple(enumerate(told, 1))), strict=True):
+    numbered = tuple(enumerate(told, 1))
+    for (number, lie), output in zip(numbered, at_once(caught, numbered), strict=True):
         story.say(f"- {lie.title}")
+        story.command(*serve_arguments(f"copy-{number}.db"))
+        story.command("regulator", "audit")
         for line in output.splitlines():
             story.say(f"    {line}")
 

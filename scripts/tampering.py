@@ -31,6 +31,8 @@ class Lie:
     """Writes a tampered copy: original, copy, the log's key."""
     expected: tuple[str, ...]
     """Texts that the audit's report must hold."""
+    status: int = 1
+    """The audit's exit status: 1 for tampering, 6 where the log has also signed two histories."""
 
 
 def lies(database: Path) -> list[Lie]:
@@ -57,6 +59,7 @@ def lies(database: Path) -> list[Lie]:
             "history is rewritten without the complaint: all hashes recomputed, the checkpoint signed anew",
             _rewrite,
             (f"root of the first {len(leaves)} entries", "history was rewritten"),
+            status=6,
         ),
     ]
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, ServiceFault
 from ledger.keys import PublicKey
 from ledger.sequence import Submission
 from ledger.state import PartyKey, PurchaseKey
 from server.limits import Limits
-from server.store.records import load
+from server.store.records import find
 from server.store.store import Store
 
 Admitted: TypeAlias = "Submission | LedgerError"
@@ -39,7 +39,7 @@ class PublicKeys:
         self._lock = threading.Lock()
 
     def find(self, key_ids: Iterable[bytes]) -> dict[bytes, PublicKey]:
-        """Those of these keys that are recorded."""
+        """Those of these keys that are recorded; what is damaged of them is left to whoever judges to find."""
         wanted = set(key_ids)
         found: dict[bytes, PublicKey] = {}
         with self._lock:
@@ -59,11 +59,14 @@ class PublicKeys:
 
     def _load(self, key_ids: set[bytes]) -> dict[bytes, PublicKey]:
         with self._store.snapshot() as connection:
-            of_parties = load(connection, PartyKey, key_ids)
-            of_buyers = load(connection, PurchaseKey, key_ids - of_parties.keys())
-        recorded = [(key.key_id, key.public_key) for key in of_parties.values()]
-        recorded += [(key.key_id, key.public_key) for key in of_buyers.values()]
-        return {key_id: PublicKey.parse(spki) for key_id, spki in recorded}
+            of_parties = find(connection, PartyKey, key_ids)
+            of_buyers = find(connection, PurchaseKey, key_ids - of_parties.keys())
+        recorded = [*of_parties.values(), *of_buyers.values()]
+        return {
+            key.key_id: PublicKey.parse(key.public_key)
+            for key in recorded
+            if not isinstance(key, ServiceFault)
+        }
 
 
 class Admission:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,10 +20,13 @@ except ImportError:  # not on this platform: asyncio's own loop serves
     uvloop = None  # type: ignore[assignment]
 
 from ledger.errors import BadInput, Reason
-from ledger.note import NoteSigner
-from server.config import Settings
+from ledger.note import NoteSigner, VerifierKey
+from server.config import HttpSettings, Settings
 from server.service import Service
 from server.store.store import Store
+
+if TYPE_CHECKING:
+    from server.http.service import HttpService
 
 
 def configure_logs(*, as_json: bool, debug: bool = False) -> None:
@@ -45,29 +50,78 @@ def configure_logs(*, as_json: bool, debug: bool = False) -> None:
     )
 
 
-def serve(settings: Settings, store: Store, signer: NoteSigner) -> None:
-    """Serve until SIGTERM or SIGINT; a second signal ends at once."""
+def serve(
+    settings: Settings, store: Store, signers: Sequence[NoteSigner], http: HttpSettings | None = None
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second signal ends the process at once, with status 143 or 130.
+
+    With `http`, the HTTP read side is served too.
+    """
     run = asyncio.run if uvloop is None else uvloop.run
-    run(_serve(settings, store, signer))
+    run(_serve(settings, store, signers, http))
 
 
-async def _serve(settings: Settings, store: Store, signer: NoteSigner) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
-    service = Service(settings, store, signer)
+def serve_http(
+    settings: HttpSettings, store: Store, vkeys: Sequence[VerifierKey], ready_file: Path | None
+) -> None:
+    """Serve the HTTP read side alone, as `serve` does."""
+    run = asyncio.run if uvloop is None else uvloop.run
+    run(_serve_http(settings, store, vkeys, ready_file))
+
+
+async def _serve(
+    settings: Settings, store: Store, signers: Sequence[NoteSigner], http_settings: HttpSettings | None
+) -> None:
+    stop = _stop_signal()
+    service = Service(settings, store, signers)
+    http = (
+        None if http_settings is None else _http_service(http_settings, store, [one.vkey for one in signers])
+    )
     try:
         await service.start()
-        with _ready(settings.ready_file, service.address):
+        addresses = [service.address]
+        if http is not None:
+            await http.start()
+            addresses.append(http.url)
+        with _ready(settings.ready_file, *addresses):
             await stop.wait()
     finally:
+        if http is not None:
+            await http.stop()
         await service.stop()
         store.close()
 
 
+async def _serve_http(
+    settings: HttpSettings, store: Store, vkeys: Sequence[VerifierKey], ready_file: Path | None
+) -> None:
+    stop = _stop_signal()
+    http = _http_service(settings, store, vkeys)
+    try:
+        await http.start()
+        with _ready(ready_file, http.url):
+            await stop.wait()
+    finally:
+        await http.stop()
+        store.close()
+
+
+def _http_service(settings: HttpSettings, store: Store, vkeys: Sequence[VerifierKey]) -> HttpService:
+    from server.http.service import HttpService  # noqa: PLC0415 - takes long to load, and most commands need none
+
+    return HttpService(settings, store, vkeys)
+
+
+def _stop_signal() -> asyncio.Event:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, number, stop)
+    return stop
+
+
 @contextmanager
-def _ready(path: Path | None, address: str) -> Iterator[None]:
+def _ready(path: Path | None, *addresses: str) -> Iterator[None]:
     """Tell in a file where the service is, as long as it is there.
 
     Raises:
@@ -76,7 +130,7 @@ def _ready(path: Path | None, address: str) -> Iterator[None]:
     if path is not None:
         draft = path.with_name(f".{path.name}.draft")
         try:
-            draft.write_text(f"{address}\n", encoding="utf-8")
+            draft.write_text("".join(f"{address}\n" for address in addresses), encoding="utf-8")
             draft.replace(path)
         except OSError as error:
             raise BadInput(
@@ -92,8 +146,9 @@ def _ready(path: Path | None, address: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _on_signal(stop: asyncio.Event) -> None:
+def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
     if stop.is_set():
-        # What was acknowledged is durable, so ending here loses nothing that anybody was promised.
-        raise SystemExit(130)
+        # What was acknowledged is durable, so ending here loses nothing that anybody was promised. An exception would
+        # have to find its way through an event loop that is itself about to end.
+        os._exit(128 + number)
     stop.set()

@@ -1,14 +1,14 @@
 """Making the views anew from the log, and finding what in a database is damaged.
 
 The log is `entries.data` and the signed checkpoint. `rebuild` empties every view, replays the log and writes the views
-again, in one transaction: at its end the tables are what they were, or what they should have been. `check` audits the
-log, replays it into a scratch database, and compares every row.
+again, in one transaction: at its end the tables are what they were, or what they should have been. It takes nothing
+away from the log. `check` audits the log, replays it into a scratch database, and compares every row.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from heapq import merge
 from itertools import groupby
@@ -25,7 +25,9 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     delete,
+    func,
     insert,
+    inspect,
     select,
     update,
 )
@@ -41,13 +43,15 @@ from ledger.replay import replay
 from ledger.sequence import Sequenced
 from ledger.state import State
 from ledger.tiles import TileNodes
+from server.published import open_published
 from server.store import queries
 from server.store.commit import entry_row, write_tiles
+from server.store.damage import damage_of, shown_value
 from server.store.queries import StoredEntry, StoredHead
 from server.store.reader import RecordCache, StoredState
 from server.store.records import save
 from server.store.store import Store
-from server.store.tables import PROJECTIONS, SHARD, entries, log_head
+from server.store.tables import PROJECTIONS, SHARD, entries, log_head, metadata, published, tiles
 
 Progress = Callable[[int, int], None]
 """Is told how many entries are done, and how many there are."""
@@ -68,22 +72,25 @@ def no_progress(done: int, total: int) -> None:
     """Nobody is watching."""
 
 
-def rebuild(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> int:
+def rebuild(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_progress) -> int:
     """Write all views anew from the log; returns the number of entries.
 
     Signatures are not checked again: that is for `check` and the auditor.
 
     Args:
         store: the database.
-        vkey: the log's verifier key: only what its checkpoint covers is believed.
+        vkeys: the log's verifier keys: only what a checkpoint signed by one of them covers is believed.
         progress: is told how far it is.
 
     Raises:
-        ServiceFault: `STORE_DAMAGED` if the log itself is damaged; the database is then as it was.
-        BrokenProof: the checkpoint in the database is not signed by the log's key.
+        ServiceFault: `STORE_DAMAGED` if the log itself is damaged, or has entries that its checkpoint does not cover;
+            the database is then as it was.
+        BrokenProof: the checkpoint in the database is not signed by any of the log's keys.
     """
     with store.transaction() as connection:
-        head = _signed_head(connection, vkey)
+        metadata.create_all(connection)  # a table that somebody has dropped
+        head = _signed_head(connection, vkeys)
+        _require_nothing_beyond(connection, head)
         # What stands in the other columns of `entries` is a view too, and must not be seen by the replay.
         _log.drop(connection, checkfirst=True)
         _log.create(connection)
@@ -112,31 +119,40 @@ def rebuild(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -
 class Damage:
     """What `check` found."""
 
-    audit: AuditReport
+    audit: AuditReport | None = None
+    """None where there is nothing to audit, which `rows` then tell of."""
     rows: list[str] = field(default_factory=list)
-    """Rows of views that are not as the log makes them, one line each."""
+    """Tables, and rows of views, that are not as the log makes them, one line each."""
 
     @property
     def none(self) -> bool:
         """Whether all is well."""
-        return self.audit.verified and not self.rows
+        return self.audit is not None and self.audit.verified and not self.rows
 
 
-def check(store: Store, vkey: VerifierKey, progress: Progress = no_progress) -> Damage:
-    """Audit the log in a database, and compare its views with a replay.
-
-    Raises:
-        BrokenProof: the checkpoint in the database is not signed by the log's key.
-    """
+def check(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_progress) -> Damage:
+    """Audit the log in a database, and compare its views with a replay."""
     with store.snapshot() as connection:
-        checkpoint = open_checkpoint(_head(connection).checkpoint, vkey.name, [vkey])
-        head = _signed_head(connection, vkey)
-        damage = Damage(_audit(connection, checkpoint, progress), _compare_head(connection, head))
+        there = set(inspect(connection).get_table_names())
+        missing = [table.name for table in metadata.sorted_tables if table.name not in there]
+        damage = Damage(rows=[f"{name}: given no table, expected one" for name in missing])
+        if {entries.name, log_head.name, tiles.name} & set(missing):
+            return damage
+        damage.rows += _of_other_shards(connection, there)
+        try:
+            head = _signed_head(connection, vkeys)
+        except LedgerError as error:
+            damage.rows.append(f"log_head row: {error}")
+            return damage
+        damage.rows += _compare_head(connection, head)
+        if published.name in there:
+            damage.rows += _check_published(connection, vkeys)
+        damage.audit = _audit(connection, Checkpoint(vkeys[0].name, head.size, head.root), progress)
         if damage.audit.verified:
             with tempfile.TemporaryDirectory(prefix="suyuan-check-") as folder:
                 scratch = Store.create(str(Path(folder) / "scratch.db"))
                 try:
-                    damage.rows += _compare(connection, scratch, head)
+                    damage.rows += _compare(connection, scratch, head, there)
                 finally:
                     scratch.close()
         return damage
@@ -164,12 +180,25 @@ def _leaf_hash(nodes: TileNodes, index: int, auditor: Auditor) -> bytes | None:
         return None
 
 
-def _compare(connection: Connection, scratch: Store, head: StoredHead) -> Iterator[str]:
+def _of_other_shards(connection: Connection, there: Container[str]) -> Iterator[str]:
+    """Rows that nobody reads, for there is one shard."""
+    for table in (log_head, entries, *PROJECTIONS):
+        if table.name in there:
+            count = select(func.count()).select_from(table).where(table.c.shard.is_distinct_from(SHARD))
+            rows = connection.execute(count).scalar()
+            if rows:
+                yield f"{table.name}: given {rows} rows of another shard than {SHARD}, expected none"
+
+
+def _compare(
+    connection: Connection, scratch: Store, head: StoredHead, there: Container[str]
+) -> Iterator[str]:
     with scratch.transaction() as replica:
         for chunk, _ in _replayed(connection, replica, head, no_progress):
             replica.execute(insert(entries), [entry_row(entry) for entry in chunk])
         for table in (entries, *PROJECTIONS):
-            yield from _compare_table(table, connection, replica)
+            if table.name in there:
+                yield from _compare_table(table, connection, replica)
 
 
 def _compare_table(table: Table, given: Connection, expected: Connection) -> Iterator[str]:
@@ -206,14 +235,7 @@ def _comparable(key: Sequence[Any]) -> list[tuple[int, Any]]:
 
 def _key(names: list[str], values: tuple[Any, ...]) -> str:
     """A row's key without the shard, for people."""
-    shown = (
-        value.hex()
-        if isinstance(value, bytes)
-        else ascii(value)[1:-1]
-        if isinstance(value, str)
-        else str(value)
-        for value in values[1:]
-    )
+    shown = map(shown_value, values[1:])
     return " ".join(f"{name} {value}" for name, value in zip(names[1:], shown, strict=True)) or "row"
 
 
@@ -229,7 +251,7 @@ def _replayed(
             raise ServiceFault(
                 Reason.STORE_DAMAGED, f"entry {frontier.size}", given="none", expected="an entry"
             )
-        state = State(StoredState(target, cache))
+        state = State(StoredState(target, cache, replaying=True))
         chunk = [_replay(entry, state) for entry in found]
         completed: dict[Subtree, bytes] = {}
         frontier = frontier.extend([entry.hash for entry in chunk], completed)
@@ -261,36 +283,55 @@ def _replay(entry: StoredEntry, state: State) -> Sequenced:
     try:
         return replay(entry.index, entry.data, state)
     except LedgerError as error:
-        raise ServiceFault(
-            Reason.STORE_DAMAGED,
-            f"entry {entry.index}",
-            given=str(error),
-            expected="an entry that follows from those before it",
-        ) from error
+        raise damage_of(f"entry {entry.index}", error) from error
 
 
-def _head(connection: Connection) -> StoredHead:
-    head = queries.head(connection)
+def _head(connection: Connection) -> Any:
+    head = queries.head_row(connection)
     if head is None:
-        raise ServiceFault(Reason.STORE_DAMAGED, "log", given="no genesis", expected="a log")
+        raise ServiceFault(Reason.STORE_DAMAGED, "log_head", given="no row", expected="the head of a log")
     return head
 
 
-def _signed_head(connection: Connection, vkey: VerifierKey) -> StoredHead:
+def _require_nothing_beyond(connection: Connection, head: StoredHead) -> None:
+    """Refuse to remove entries that no checkpoint covers: rubbish, or what a head that was set back has lost."""
+    beyond = select(func.count()).where(entries.c.shard == SHARD, entries.c.idx >= head.size)
+    count = connection.execute(beyond).scalar()
+    if count:
+        raise ServiceFault(
+            Reason.STORE_DAMAGED,
+            f"entries beyond the {head.size} that the checkpoint covers",
+            given=count,
+            expected="none",
+        )
+
+
+def _signed_head(connection: Connection, vkeys: Sequence[VerifierKey]) -> StoredHead:
     """The head as its checkpoint says, whatever the row's other columns hold; its time is the last entry's."""
-    head = _head(connection)
-    checkpoint = open_checkpoint(head.checkpoint, vkey.name, [vkey])
+    note = queries.as_bytes(_head(connection).checkpoint)
+    checkpoint = open_checkpoint(note, vkeys[0].name, vkeys)
     last = queries.entries_from(connection, checkpoint.size - 1, checkpoint.size)
     try:
         recorded_at_us = Entry.parse(last[0].data).recorded_at_us if last else 0
     except LedgerError:
         # The audit says what is wrong with it.
         recorded_at_us = 0
-    return StoredHead(checkpoint.size, checkpoint.root, recorded_at_us, head.checkpoint)
+    return StoredHead(checkpoint.size, checkpoint.root, recorded_at_us, note)
+
+
+def _check_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> list[str]:
+    """What is wrong with the checkpoint that is shown with cosignatures; a replay does not tell, they came from outside."""
+    try:
+        open_published(connection, vkeys)
+    except LedgerError as error:
+        return [f"published row: {error}"]
+    return []
 
 
 def _compare_head(connection: Connection, signed: StoredHead) -> list[str]:
     """The columns of the head's row that are not as its checkpoint and the last entry say."""
-    given = asdict(_head(connection))
-    differing = [name for name, value in asdict(signed).items() if given[name] != value]
+    given = _head(connection)
+    differing = [
+        name for (name, value), there in zip(asdict(signed).items(), given, strict=True) if there != value
+    ]
     return [f"log_head row: given other values of {', '.join(differing)}"] if differing else []

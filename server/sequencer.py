@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from ledger.errors import BrokenProof, LedgerError, Reason, ServiceFault
+from ledger.errors import LedgerError, Reason, ServiceFault
 from ledger.sequence import Submission, Verdict
 from server.limits import Limits
 from server.writer import Committed, Writer
@@ -108,14 +108,14 @@ class Sequencer:
     def _run(self) -> None:
         while requests := self._take():
             outcome = self._write(requests)
-            if isinstance(outcome, BrokenProof) and len(requests) > 1:
-                # One of them touches a damaged entry; the others must not suffer for it.
+            if len(requests) > 1 and _may_be_of_one(outcome):
+                # One of them touches something that is damaged; the others must not suffer for it.
                 for request in requests:
                     self._answer([request], self._write([request]))
             else:
                 self._answer(requests, outcome)
 
-    def _answer(self, requests: list[_Request], outcome: Committed | LedgerError) -> None:
+    def _answer(self, requests: list[_Request], outcome: Committed | Exception) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_deliver, requests, outcome)
 
@@ -136,17 +136,17 @@ class Sequencer:
             self._queued_events -= events
             return taken
 
-    def _write(self, requests: list[_Request]) -> Committed | LedgerError:
+    def _write(self, requests: list[_Request]) -> Committed | Exception:
         submissions = [submission for request in requests for submission in request.submissions]
         started = time.perf_counter()
         try:
             committed = self._writer.write(submissions, self._clock())
         except LedgerError as error:
             return error
-        except Exception:
+        except Exception as error:
             # Whatever this is, its senders must not wait for ever, and the next batch must find the writer alive.
             log.exception("batch_failed", events=len(submissions))
-            return ServiceFault(Reason.STORE_UNAVAILABLE, "batch", given="a fault", expected="a commit")
+            return error
         log.debug(
             "batch",
             events=len(submissions),
@@ -157,8 +157,17 @@ class Sequencer:
         return committed
 
 
-def _deliver(requests: list[_Request], outcome: Committed | LedgerError) -> None:
+def _may_be_of_one(outcome: Committed | Exception) -> bool:
+    """Whether one request may be to blame that a batch failed: not where nobody could have been answered."""
+    if isinstance(outcome, LedgerError):
+        return outcome.reason is not Reason.STORE_UNAVAILABLE
+    return isinstance(outcome, Exception)
+
+
+def _deliver(requests: list[_Request], outcome: Committed | Exception) -> None:
     """Hand each request its part of the batch; one that was cancelled meanwhile gets nothing, though it is recorded."""
+    if not isinstance(outcome, Committed | LedgerError):
+        outcome = ServiceFault(Reason.STORE_UNAVAILABLE, "batch", given="a fault", expected="a commit")
     position = 0
     for request in requests:
         end = position + len(request.submissions)

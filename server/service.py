@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -12,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner
 from server.admission import Admission, PublicKeys
-from server.config import Settings, Tls
+from server.config import Settings, Tls, require_address
 from server.grpc.answers import Answers
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
@@ -20,6 +23,8 @@ from server.grpc.registry_service import RegistryService
 from server.proofs import Proofs
 from server.sequencer import Sequencer
 from server.store.store import Store
+from server.witnessing.publication import take_up
+from server.witnessing.pusher import Pusher
 from server.writer import Writer
 from suyuan.v1 import (
     ledger_service_pb2,
@@ -37,15 +42,34 @@ log = structlog.get_logger(__name__)
 class Service:
     """One ledger, served."""
 
-    def __init__(self, settings: Settings, store: Store, signer: NoteSigner) -> None:
+    def __init__(self, settings: Settings, store: Store, signers: Sequence[NoteSigner]) -> None:
+        """Nothing is running yet.
+
+        Args:
+            settings: how it is set up.
+            store: the log.
+            signers: the log's keys; several while it changes its key.
+
+        Raises:
+            BadInput: as `Pusher` says.
+        """
         self._settings = settings
-        self._writer = Writer(store, signer)
+        self._store = store
+        self._signers = signers
+        self._writer = Writer(store, *signers)
+        policy = settings.witness_policy
+        self._pusher = (
+            Pusher(store, policy, [signer.vkey for signer in signers], settings.witness_pace)
+            if policy is not None
+            else None
+        )
         self._sequencer = Sequencer(self._writer, limits=settings.limits)
         self._verifying = ThreadPoolExecutor(settings.verify_threads, thread_name_prefix="verify")
         self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
         self._health = health.aio.HealthServicer()
         self._server = self._build(store)
+        self._serving = False
         self.address = ""
         """Where it listens, once started."""
 
@@ -53,21 +77,26 @@ class Service:
         """Take up the log and begin to answer.
 
         Raises:
-            ServiceFault: as `Writer.load` says.
+            ServiceFault: as `Writer.load`, `Writer.sign_anew` and `take_up` say.
             BadInput: `NOT_FOUND` if the database holds no log, `INVALID_REQUEST` if the address cannot be had, or a
                 TLS file cannot be read.
         """
         self._writer.load()
+        self._writer.sign_anew()
         head = self._writer.head
         if head is None:
             raise BadInput(
                 Reason.NOT_FOUND, "log", given="no genesis", expected="a database made by operator init"
             )
+        published = take_up(self._store, self._signers, self._settings.witness_policy)
         self.address = self._listen()
         self._sequencer.start()
         await self._server.start()
+        if self._pusher is not None:
+            self._pusher.start(published)
         for name in ("", LEDGER, REGISTRY):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._serving = True
         log.info(
             "serving",
             address=self.address,
@@ -78,15 +107,19 @@ class Service:
 
     async def stop(self) -> None:
         """Take no new calls, let those in flight end, write what waits, and end."""
-        log.info("stopping")
+        if self._serving:
+            log.info("stopping")
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.stop_seconds)
+        if self._pusher is not None:
+            await asyncio.to_thread(self._pusher.stop)
         await self._sequencer.stop()
         self._verifying.shutdown()
         self._reading.shutdown()
         self._receipts.shutdown()
         head = self._writer.head
-        log.info("stopped", size=head.size if head else 0)
+        if self._serving and head is not None:
+            log.info("stopped", size=head.size)
 
     async def wait(self) -> None:
         """Return when the server has ended."""
@@ -117,7 +150,7 @@ class Service:
         return server
 
     def _listen(self) -> str:
-        listen, tls = self._settings.listen, self._settings.tls
+        listen, tls = require_address(self._settings.listen), self._settings.tls
         try:
             if tls is None:
                 port = self._server.add_insecure_port(listen)
@@ -125,12 +158,7 @@ class Service:
                 port = self._server.add_secure_port(listen, _credentials(tls))
         except RuntimeError as error:
             expected = "host:port that is free to listen on"
-            raise BadInput(
-                Reason.INVALID_REQUEST,
-                "address",
-                given=listen,
-                expected=expected if tls is None else f"{expected}, and a PEM certificate with its key",
-            ) from error
+            raise BadInput(Reason.INVALID_REQUEST, "address", given=listen, expected=expected) from error
         return f"{listen.rpartition(':')[0]}:{port}"
 
 
@@ -139,12 +167,24 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
         certificate, key = tls.certificate.read_bytes(), tls.private_key.read_bytes()
         client_ca = tls.client_ca.read_bytes() if tls.client_ca else None
     except OSError as error:
-        raise BadInput(
-            Reason.INVALID_REQUEST,
-            f"TLS file {error.filename}",
-            given=error.strerror or "no file",
-            expected="a PEM file",
-        ) from error
+        raise _bad_tls(f"file {error.filename}", error.strerror or "no file", "a PEM file") from error
+    # gRPC would only say that it cannot listen.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(tls.certificate, tls.private_key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        files = f"files {tls.certificate} and {tls.private_key}"
+        expected = "a PEM certificate chain, and the PEM private key of its first certificate, not encrypted"
+        raise _bad_tls(files, "something else", expected) from error
+    try:
+        if tls.client_ca is not None:
+            context.load_verify_locations(tls.client_ca)
+    except ssl.SSLError as error:
+        raise _bad_tls(f"file {tls.client_ca}", "something else", "PEM certificates of a CA") from error
     return grpc.ssl_server_credentials(
         [(key, certificate)], client_ca, require_client_auth=client_ca is not None
     )
+
+
+def _bad_tls(files: str, given: str, expected: str) -> BadInput:
+    return BadInput(Reason.INVALID_REQUEST, f"TLS {files}", given=given, expected=expected)

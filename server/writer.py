@@ -8,7 +8,8 @@ found as sent again, and get their first receipts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -18,14 +19,15 @@ from ledger.errors import LedgerError, Reason, ServiceFault
 from ledger.event import moment
 from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import Subtree
-from ledger.note import NoteSigner
+from ledger.note import NoteSigner, SignedNote, VerifierKey
 from ledger.rules import rules_in_force
 from ledger.rules.founding import KNOWN_RULES
 from ledger.sequence import Batch, LogHead, Resent, Submission, sequence
 from ledger.state import State
 from ledger.tiles import TileNodes
 from server.store import queries
-from server.store.commit import LogMovedError, write_batch
+from server.store.commit import LogMovedError, swap_head, write_batch
+from server.store.damage import damage_of
 from server.store.queries import StoredEntry, StoredHead
 from server.store.reader import RecordCache, StoredState
 from server.store.store import Store
@@ -54,9 +56,10 @@ class Committed:
 class Writer:
     """Writes batches, one at a time, in one thread."""
 
-    def __init__(self, store: Store, signer: NoteSigner) -> None:
+    def __init__(self, store: Store, signer: NoteSigner, *further: NoteSigner) -> None:
+        """Args: while the log changes its key, several signers; each signs every checkpoint."""
         self._store = store
-        self._signer = signer
+        self._signers = (signer, *further)
         self._cache = RecordCache()
         self._stored: StoredHead | None = None
         self._head = LogHead()
@@ -66,12 +69,16 @@ class Writer:
     @property
     def origin(self) -> str:
         """The log's identity."""
-        return self._signer.name
+        return self._signers[0].name
 
     @property
     def head(self) -> StoredHead | None:
         """The newest committed head; None before the genesis."""
         return self._stored
+
+    @property
+    def _vkeys(self) -> list[VerifierKey]:
+        return [signer.vkey for signer in self._signers]
 
     def load(self) -> None:
         """Take up the log where the database has it.
@@ -94,12 +101,7 @@ class Writer:
                     self._require_own(stored, frontier)
                     _require_time(stored, queries.entries_at(connection, [stored.size - 1])[0])
                 except LedgerError as error:
-                    raise ServiceFault(
-                        Reason.STORE_DAMAGED,
-                        f"log {self.origin} in the database",
-                        given=str(error),
-                        expected="tiles, root and checkpoint that agree",
-                    ) from error
+                    raise damage_of(f"log {self.origin} in the database", error) from error
                 self._head = LogHead(frontier, stored.recorded_at_us)
                 version = rules_in_force(StoredState(connection, self._cache))
                 if version not in KNOWN_RULES:
@@ -111,6 +113,33 @@ class Writer:
                     )
         self._stored = stored
         self._loaded = True
+
+    def sign_anew(self) -> None:
+        """Put the signatures of all keys below the newest checkpoint, if one is missing: a key is new.
+
+        What is signed stays the same, size and root; a crash leaves the old note or the new one.
+
+        Raises:
+            ServiceFault: as `load` and `write` say.
+        """
+        for _ in range(_TRIES):
+            if not self._loaded:
+                self.load()
+            stored = self._stored
+            if stored is None or _signed_by_all(stored.checkpoint, self._vkeys):
+                return
+            checkpoint = Checkpoint(self.origin, stored.size, stored.root)
+            signed = replace(stored, checkpoint=sign_checkpoint(checkpoint, *self._signers))
+            self._loaded = False  # until the commit is known to have been one
+            try:
+                with self._store.transaction() as connection:
+                    swap_head(connection, stored, signed)
+            except LogMovedError:
+                continue
+            self._stored, self._loaded = signed, True
+            log.info("signed_anew", size=signed.size, keys=[key.label for key in self._vkeys])
+            return
+        raise _another_writer()
 
     def write(self, submissions: list[Submission], now_us: int) -> Committed:
         """Commit what can be recorded, and give every submission its verdict.
@@ -140,9 +169,7 @@ class Writer:
             except BaseException:
                 self._loaded = False
                 raise
-        raise ServiceFault(
-            Reason.STORE_UNAVAILABLE, "head of the log", given="another writer at work", expected="one writer"
-        )
+        raise _another_writer()
 
     def _write(self, submissions: list[Submission], now_us: int) -> Committed:
         with self._store.transaction() as connection:
@@ -201,11 +228,12 @@ class Writer:
     def _sign(self, head: LogHead) -> StoredHead:
         """The head with its checkpoint. It is signed within the transaction that stores it, and shown only after."""
         root = head.frontier.root()
-        note = sign_checkpoint(Checkpoint(self.origin, head.size, root), self._signer)
+        note = sign_checkpoint(Checkpoint(self.origin, head.size, root), *self._signers)
         return StoredHead(head.size, root, head.recorded_at_us, note)
 
     def _require_own(self, stored: StoredHead, frontier: Frontier) -> None:
-        checkpoint = open_checkpoint(stored.checkpoint, self.origin, [self._signer.vkey])
+        # Any of the keys will do: what one of them signed before another was put beside it is still the log's own.
+        checkpoint = open_checkpoint(stored.checkpoint, self.origin, self._vkeys)
         for what, root in (("tiles", frontier.root()), ("checkpoint", checkpoint.root)):
             if root != stored.root:
                 raise ServiceFault(
@@ -215,6 +243,22 @@ class Writer:
             raise ServiceFault(
                 Reason.STORE_DAMAGED, "size by the checkpoint", given=checkpoint.size, expected=stored.size
             )
+
+
+def _signed_by_all(note: bytes, vkeys: Iterable[VerifierKey]) -> bool:
+    """Whether each of these keys has signed a note.
+
+    Raises:
+        BrokenProof: a signature by one of them does not verify, or none of them signed (`BAD_NOTE`).
+    """
+    keys = set(vkeys)
+    return set(SignedNote.parse(note).verify(keys)) == keys
+
+
+def _another_writer() -> ServiceFault:
+    return ServiceFault(
+        Reason.STORE_UNAVAILABLE, "head of the log", given="another writer at work", expected="one writer"
+    )
 
 
 def _require_time(stored: StoredHead, last: StoredEntry) -> None:

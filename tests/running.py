@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ class RunningService:
     folder: Path
     city: City
     target: str = ""
+    http: str = ""
+    """URL of the HTTP read side, where it was asked for with `--http`."""
     vkey: str = ""
     process: subprocess.Popen[bytes] | None = None
     flags: tuple[str, ...] = ()
@@ -84,7 +87,8 @@ class RunningService:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the service did not start:\n{self.log()}")
             time.sleep(0.02)
-        self.target = ready.read_text().strip()
+        self.target, *urls = ready.read_text().split()
+        self.http = urls[0] if urls else ""
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal the process and wait for its end; returns its exit status."""
@@ -144,3 +148,28 @@ def running_service(folder: Path, *flags: str, origin: str = ORIGIN) -> Iterator
         if os.environ.get("SUYUAN_TEST_LOGS"):
             sys.stderr.write(service.log())
         service.stop()
+
+
+@contextmanager
+def running_http(database: Path, *flags: object) -> Iterator[str]:
+    """A process of `operator serve-http`; gives its URL, and ends with the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        ready, written = Path(folder, "ready"), Path(folder, "log")
+        with written.open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "server", "serve-http", "--database", database, "--listen", "127.0.0.1:0",
+                 "--ready-file", ready, "--json-logs", *map(str, flags)],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            deadline = time.monotonic() + _STARTUP_S
+            while not ready.exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"the read side did not start:\n{written.read_text()}")
+                time.sleep(0.02)
+            yield ready.read_text().strip()
+        finally:
+            process.terminate()
+            status = process.wait(30)
+        assert status == 0, written.read_text()
+        assert not ready.exists()

@@ -54,8 +54,10 @@ def audit(session: Session, files: Iterable[Path]) -> Status:
     tell(session, report, known, kept)
     if report.verified:
         remember(session, remembered, audit_of_log.note)
+        return Status.OK
     # Entries that were changed after they were signed are no fork: only two signatures are.
-    return Status.OK if report.verified else verdict_of(kept.values() or [Reason.BAD_ENTRY])
+    unwitnessed = [finding.reason for finding in report.findings if finding.reason is Reason.UNWITNESSED]
+    return verdict_of([*kept.values(), *unwitnessed, Reason.BAD_ENTRY])
 
 
 def keep_evidence(

@@ -37,7 +37,7 @@ def _aspect(name: str, what: str) -> typer.models.OptionInfo:
         min=0,
         max=5,
         metavar="1-5",
-        help=f"The same for the {what} alone.",
+        help=f"The same for the {what} alone; 0, the default, says nothing of it.",
         show_default=False,
     )
     return option

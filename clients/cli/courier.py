@@ -11,7 +11,14 @@ from clients.cli.commands import command, group
 from clients.cli.forms import number
 from clients.cli.given import signing
 from clients.cli.options import CarrierOption, ConditionOption, OptionalParcelsArgument, WeightOption
-from clients.cli.parties import MemberArgument, OwnPartyOption, PublicKeyOption, register_member
+from clients.cli.parties import (
+    MemberArgument,
+    OptionalMemberArgument,
+    OwnPartyOption,
+    PublicKeyOption,
+    add_own_key,
+    register_member,
+)
 from clients.cli.recording import Draft, record
 from clients.cli.session import Signing
 from clients.cli.words import Condition, Role, Stage
@@ -42,6 +49,23 @@ def register(
       suyuan courier register k-0017 --public-key k-0017.pem.pub
     """
     register_member(session, member, Role.COURIER, public_key, party)
+
+
+@command(app, given=signing, name="add-key")
+def add_a_key(
+    session: Signing,
+    *,
+    member: OptionalMemberArgument = None,
+    public_key: PublicKeyOption,
+    party: OwnPartyOption = None,
+) -> None:
+    """Add a key to your own company or a member of it, beside those that are there: before one is lost.
+
+    Example:
+      suyuan courier add-key --public-key second.pem.pub
+      suyuan courier add-key k-0017 --public-key k-0017-second.pem.pub
+    """
+    add_own_key(session, member, public_key, party)
 
 
 @command(app, given=signing)

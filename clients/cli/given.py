@@ -1,6 +1,6 @@
 """The options that commands share, and the session that they make.
 
-`local`, `reading`, `signing` and `buying` go with `clients.cli.commands.command`: their parameters become options, and
+`local`, `believing`, `reading`, `signing` and `buying` go with `clients.cli.commands.command`: their parameters become options, and
 what they return is handed to the command. Options come before the environment, the environment before the file.
 """
 
@@ -28,7 +28,7 @@ from clients.cli.options import (
     YesOption,
 )
 from clients.cli.output import Format, Output
-from clients.cli.session import Buying, Local, Session, Signing
+from clients.cli.session import Believing, Buying, Local, Session, Signing
 from clients.cli.settings import DEFAULT_SERVER, Settings, default_key_path
 from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
@@ -37,11 +37,30 @@ DEFAULT_TIMEOUT_S: Final = "15"
 
 _SECONDS: Final = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,3})?")
 
+_ADDRESS: Final = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
 
 def local(*, output: FormatOption = None, config: ConfigOption = None) -> Local:
     """What a command has that talks to nobody."""
     settings = Settings.load(config)
     return Local(settings, output_of(output, settings))
+
+
+def believing(
+    *,
+    output: FormatOption = None,
+    vkey: VkeyOption = None,
+    policy: PolicyOption = None,
+    config: ConfigOption = None,
+) -> Believing:
+    """What a command has that verifies offline."""
+    settings = Settings.load(config)
+    return Believing(
+        settings,
+        output_of(output, settings),
+        vkey or settings.text("vkey"),
+        policy or settings.path("policy"),
+    )
 
 
 def reading(
@@ -160,7 +179,7 @@ def _service(
     return {
         "settings": settings,
         "out": output_of(output, settings),
-        "target": server or settings.text("server") or DEFAULT_SERVER,
+        "target": _address(server or settings.text("server") or DEFAULT_SERVER),
         "vkey_text": vkey or settings.text("vkey"),
         "policy_path": policy or settings.path("policy"),
         "ca": ca or settings.path("ca"),
@@ -179,9 +198,21 @@ def _circumstances(
     }
 
 
+def _address(text: str) -> str:
+    # gRPC would take a port modulo 65536, and look for a name without one somewhere else.
+    match = _ADDRESS.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= 65_535:
+        expected = "HOST:PORT, such as ledger.example:7443 or [2001:db8::1]:7443, with a port from 1 to 65535"
+        raise BadInput(Reason.INVALID_REQUEST, "server", given=printable(text), expected=expected)
+    return text
+
+
 def _seconds(text: str) -> float:
     if not _SECONDS.fullmatch(text) or float(text) == 0:
         raise BadInput(
-            Reason.INVALID_REQUEST, "timeout", given=printable(text), expected="seconds, more than 0"
+            Reason.INVALID_REQUEST,
+            "timeout",
+            given=printable(text),
+            expected="seconds, more than 0 and less than 100000",
         )
     return float(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ _STORIES = frozenset(
     {ChainKind.LOT, ChainKind.SERIAL, ChainKind.DRUG, ChainKind.WAYBILL, ChainKind.LOGISTIC_UNIT}
 )
 """Chains of one thing, of which other chains tell too."""
+
+_DRAWN_AT_ONCE = 100
+"""Entries, so that a long history shows its beginning at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ def fetch_chain(session: Session, chain: ChainKey) -> Record:
         if not chain.is_parcel:
             whole += ", nor have those of its parcels"
         return Record(str(chain), str(chain), trace.entries, trace.checkpoint, whole)
-    history = session.client.history(chain)
+    with session.out.progress("Verifying") as progress:
+        history = session.client.history(chain, progress)
     whole = "the chain has no gap"
     return Record(str(chain), str(chain), history.entries, history.checkpoint, whole)
 
@@ -70,7 +74,7 @@ def fetch_sale(session: Session, event_id: bytes) -> Record:
 def show_history(session: Session, record: Record) -> None:
     """Print a timeline, or the record for programs."""
     names = PartyNames(session)
-    session.out.drawing(history_record(record, names), lambda: _drawing(record, names))
+    session.out.drawing(lambda: history_record(record, names), lambda: _drawing(record, names))
 
 
 def history_record(record: Record, names: PartyNames) -> dict[str, Any]:
@@ -95,19 +99,18 @@ def what_was_verified(record: Record) -> list[str]:
     ]
 
 
-def _drawing(record: Record, names: PartyNames) -> RenderableType:
-    from rich.console import Group  # noqa: PLC0415 - takes long to load, and programs need none of it
-    from rich.text import Text  # noqa: PLC0415 - as above
+def _drawing(record: Record, names: PartyNames) -> Iterator[RenderableType]:
+    from rich.text import Text  # noqa: PLC0415 - takes long to load, and programs need none of it
 
     from clients.cli.timeline import Timeline  # noqa: PLC0415 - as above
 
-    verified = Text("\nVerified", "bold green")
-    lines = [Text(f"  {line}") for line in what_was_verified(record)]
-    caveat = Text("  That nothing was left out, and the flags, are the service's word.", "dim")
-    return Group(
-        Text(record.subject, "bold"),
-        Timeline(record.entries, record.chain, names.of),
-        verified,
-        *lines,
-        caveat,
-    )
+    yield Text(record.subject, "bold")
+    before: VerifiedEntry | None = None
+    for start in range(0, len(record.entries), _DRAWN_AT_ONCE):
+        entries = record.entries[start : start + _DRAWN_AT_ONCE]
+        yield Timeline(entries, record.chain, names.of, before)
+        before = entries[-1]
+    yield Text("\nVerified", "bold green")
+    for line in what_was_verified(record):
+        yield Text(f"  {line}")
+    yield Text("  That nothing was left out, and the flags, are the service's word.", "dim")

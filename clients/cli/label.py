@@ -12,6 +12,7 @@ from clients.cli.given import local
 from clients.cli.options import word_option
 from clients.cli.session import Local
 from clients.cli.words import LabelKind
+from clients.new_file import file_refusal
 from clients.purchase_token import PREFIX
 from ledger.errors import BadInput, Reason
 from scanner.labels import write_label
@@ -32,7 +33,8 @@ def label(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE", help="Where it goes: .png for 300 dpi, or .svg.")
+        Path,
+        typer.Option("--out", metavar="FILE", help="Where it goes: a new file, .png for 300 dpi or .svg."),
     ],
     symbology: Annotated[
         LabelKind | None,
@@ -53,5 +55,7 @@ def label(
             given="a purchase token, which is a secret and has no place in arguments",
             expected="what is no secret; `suyuan merchant sell --qr` draws tokens",
         )
+    if out.exists():
+        raise file_refusal(out, "a file that exists", "a new file")
     write_label(out, text, None if symbology is None else Symbology[symbology.name])
     session.out.result({"file": str(out), "text": text}, [f"Drew {out}; it reads back as it should."])

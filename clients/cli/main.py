@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import version
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, cast
 
 import typer
 
 from clients.cli.lazy import LazyGroup, Listed
-from clients.cli.output import forget_format, note, print_error, shown
+from clients.cli.output import Format, begin_with, note, print_error, print_failure, shown
 from clients.cli.status import EXIT_STATUSES, Status, status_of
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, Reason
 
 _PEOPLE: Final = "Commands for each side of a sale"
 _TOOLS: Final = "Tools"
 _HERE: Final = "clients.cli"
+
+# What Typer raises about arguments. It keeps Click to itself, and shows of it only what a command may raise.
+_USAGE: Final[tuple[type[Exception], ...]] = (cast("type[Exception]", typer.BadParameter.__mro__[1]),)
 
 
 class CommandLine(LazyGroup):
@@ -81,25 +84,53 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         the exit status.
     """
-    forget_format()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    begin_with(_format_of(arguments))
     for stream in (sys.stdout, sys.stderr):
         # A title that the terminal's character set lacks must not end a command half-way.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app(arguments, prog_name="suyuan")
-    except LedgerError as error:
-        print_error(error)
-        return status_of(error)
-    except OSError as error:
-        note(f"Error: {shown(str(error))}")
-        return Status.USAGE
+        ended = app(arguments, prog_name="suyuan", standalone_mode=False)
     except KeyboardInterrupt:
         return Status.INTERRUPTED
     except Exception as error:
-        if os.environ.get("SUYUAN_DEBUG"):
+        if os.environ.get("SUYUAN_DEBUG") and not isinstance(error, (LedgerError, OSError, *_USAGE)):
             raise
-        note(f"Internal error: {type(error).__name__}: {shown(str(error))}\nSet SUYUAN_DEBUG=1 to see where.")
-        return Status.INTERNAL
+        return _tell(error)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Status.OK
-    return Status.OK
+    return ended if isinstance(ended, int) else Status.OK
+
+
+def _tell(error: Exception) -> int:
+    """Say what has ended a command; returns the exit status."""
+    if isinstance(error, LedgerError):
+        print_error(error)
+        return status_of(error)
+    if isinstance(error, _USAGE):
+        usage: Any = error
+        if isinstance(usage, typer.BadParameter):
+            # The checker of values says first whose error it is; what is wrong comes after.
+            usage.message = usage.message.replace("Value error, ", "")
+        if not print_failure(Reason.INVALID_REQUEST, usage.format_message()):
+            usage.show()
+        return Status.USAGE
+    if isinstance(error, OSError):
+        if not print_failure(None, str(error)):
+            note(f"Error: {shown(str(error))}")
+        return Status.USAGE
+    text = f"Internal error: {type(error).__name__}: {error}"
+    if not print_failure(None, text):
+        note(f"{shown(text)}\nSet SUYUAN_DEBUG=1 to see where.")
+    return Status.INTERNAL
+
+
+def _format_of(arguments: list[str]) -> Format:
+    """How to print errors before a command has read its options, or where it never does."""
+    told = os.environ.get("SUYUAN_FORMAT", "")
+    for position, argument in enumerate(arguments):
+        if argument == "--format":
+            told = "".join(arguments[position + 1 : position + 2])
+        elif argument.startswith("--format="):
+            told = argument.partition("=")[2]
+    return Format.JSON if told == Format.JSON else Format.TEXT

@@ -14,6 +14,7 @@ from clients.cli.forms import number
 from clients.cli.given import signing
 from clients.cli.inputs import commitment_to
 from clients.cli.options import (
+    MOST,
     BarcodeArgument,
     CarrierOption,
     ParcelsArgument,
@@ -23,7 +24,14 @@ from clients.cli.options import (
     WeightOption,
     word_option,
 )
-from clients.cli.parties import MemberArgument, OwnPartyOption, PublicKeyOption, register_member
+from clients.cli.parties import (
+    MemberArgument,
+    OptionalMemberArgument,
+    OwnPartyOption,
+    PublicKeyOption,
+    add_own_key,
+    register_member,
+)
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
 from clients.cli.session import Signing
@@ -49,6 +57,23 @@ def register(
     register_member(session, member, Role.MERCHANT, public_key, party)
 
 
+@command(app, given=signing, name="add-key")
+def add_a_key(
+    session: Signing,
+    *,
+    member: OptionalMemberArgument = None,
+    public_key: PublicKeyOption,
+    party: OwnPartyOption = None,
+) -> None:
+    """Add a key to your own company or a member of it, beside those that are there: before one is lost.
+
+    Example:
+      suyuan merchant add-key --public-key second.pem.pub
+      suyuan merchant add-key till-2 --public-key till-2-second.pem.pub
+    """
+    add_own_key(session, member, public_key, party)
+
+
 @command(app, given=signing, name="list")
 def list_product(
     session: Signing,
@@ -59,7 +84,12 @@ def list_product(
     weight: Annotated[
         int,
         typer.Option(
-            "--weight", min=0, metavar="GRAMS", help="Weight of one packed unit.", show_default=False
+            "--weight",
+            min=0,
+            max=MOST,
+            metavar="GRAMS",
+            help="Weight of one packed unit.",
+            show_default=False,
         ),
     ] = 0,
     origin: Annotated[
@@ -99,7 +129,9 @@ def sell(
             "--qr", metavar="FILE", help="Draw it as a QR code too (.png or .svg), for the parcel slip."
         ),
     ] = None,
-    quantity: Annotated[int, typer.Option("--quantity", min=1, metavar="N", help="Units sold.")] = 1,
+    quantity: Annotated[
+        int, typer.Option("--quantity", min=1, max=MOST, metavar="N", help="Units sold.")
+    ] = 1,
     order: Annotated[
         str | None,
         typer.Option(

@@ -14,6 +14,9 @@ from clients.cli.words import Condition
 SERVICE: Final = "Service options"
 SIGNING: Final = "Signing options"
 
+MOST: Final = 2**32 - 1
+"""The largest number that an event has room for, of units as of grams."""
+
 
 def word_option(name: str, words: type[StrEnum], help_text: str) -> Any:
     """An option whose value is one of a set of words."""
@@ -179,11 +182,11 @@ TextFileOption = Annotated[
     typer.Option("--text-file", metavar="FILE", help="The same from a file, or - for standard input."),
 ]
 
-BarcodeArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
-    ),
+_BARCODE: Final = "Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
+BarcodeArgument = Annotated[str, typer.Argument(metavar="BARCODE", help=_BARCODE)]
+MaybeBarcodeArgument = Annotated[str | None, typer.Argument(metavar="BARCODE", help=_BARCODE)]
+SaleOption = Annotated[
+    str | None, typer.Option("--sale", metavar="SALE", help="Event id of a sale, instead of BARCODE.")
 ]
 SaleArgument = Annotated[
     str, typer.Argument(metavar="SALE", help="Event id of the sale, 64 hexadecimal digits.")
@@ -194,7 +197,12 @@ OptionalParcelsArgument = Annotated[list[str] | None, typer.Argument(metavar="BA
 WeightOption = Annotated[
     int,
     typer.Option(
-        "--weight", min=0, metavar="GRAMS", help="Weight measured at this step.", show_default=False
+        "--weight",
+        min=0,
+        max=MOST,
+        metavar="GRAMS",
+        help="Weight measured at this step.",
+        show_default=False,
     ),
 ]
 JobsOption = Annotated[

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import typer
 
 from clients.cli.status import Status
-from ledger.errors import BrokenProof, LedgerError
+from ledger.errors import BrokenProof, LedgerError, Reason
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,17 +70,20 @@ class Output:
             lines = (_UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text),)
         _write("".join(f"{line}\n" for line in lines))
 
-    def drawing(self, record: Mapping[str, Any], drawing: Callable[[], RenderableType]) -> None:
-        """Print a result that is drawn to the width of the terminal."""
+    def drawing(
+        self, record: Callable[[], Mapping[str, Any]], drawing: Callable[[], Iterable[RenderableType]]
+    ) -> None:
+        """Print a result that is drawn to the width of the terminal, one part after the other."""
         if self.is_json:
-            self.result(record, ())
+            self.result(record(), ())
             return
         from rich.console import Console  # noqa: PLC0415 - most commands draw nothing, and it takes long to load
 
         console = Console(highlight=False, emoji=False, markup=False)
-        with console.capture() as drawn:
-            console.print(drawing())
-        _write(drawn.get())
+        for part in drawing():
+            with console.capture() as drawn:
+                console.print(part)
+            _write(drawn.get())
 
     def note(self, text: str) -> None:
         """Say something that is no result."""
@@ -118,9 +121,9 @@ def _write(text: str) -> None:
         raise SystemExit(Status.PIPE_CLOSED) from None
 
 
-def forget_format() -> None:
-    """Print errors for people until a command says otherwise."""
-    _format.set(Format.TEXT)
+def begin_with(chosen: Format) -> None:
+    """Print errors like this until a command says otherwise."""
+    _format.set(chosen)
 
 
 def note(text: str) -> None:
@@ -137,6 +140,19 @@ def print_error(error: LedgerError) -> None:
         typer.secho(f"Error: {shown(str(error))} [{error.reason}]", err=True, fg=colour)
         if isinstance(error, BrokenProof) and error.evidence:
             note(f"Evidence against the log was kept: {shown(error.evidence)}")
+
+
+def print_failure(reason: Reason | None, message: str) -> bool:
+    """Say what went wrong where that is no error of the ledger's: as a line of JSON, or not at all.
+
+    Returns:
+        whether it was printed; people are told in a way of their own.
+    """
+    if _format.get() is not Format.JSON:
+        return False
+    failure = {"reason": reason, "message": message, "subject": None, "given": None, "expected": None}
+    print(redacted(json.dumps({"error": failure})), file=sys.stderr)
+    return True
 
 
 def error_record(error: LedgerError) -> dict[str, str | None]:

@@ -28,6 +28,10 @@ PartyArgument = Annotated[
 MemberArgument = Annotated[
     str, typer.Argument(metavar="MEMBER", help="A pseudonym such as a badge number, never a person's name.")
 ]
+OptionalMemberArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="MEMBER", help="Whose key it is; by default the company's own."),
+]
 PublicKeyOption = Annotated[
     Path,
     typer.Option(
@@ -79,6 +83,19 @@ def register_member(session: Signing, member: str, role: Role, public_key: Path,
     """Record the registration of a member of the signer's own company."""
     company = own_company(session, party)
     register(session, ChainKey.member(company.uscc, member), role, public_key)
+
+
+def add_key(session: Signing, chain: ChainKey, public_key: Path) -> None:
+    """Record one key more of a party."""
+    body = pb.KeyAddition(public_key=read_public_key(public_key).spki)
+    record(session, [Draft.write(session, "one key more", chain, body)])
+
+
+def add_own_key(session: Signing, member: str | None, public_key: Path, party: str | None) -> None:
+    """Record one key more of the signer's own company, or of a member of it."""
+    company = own_company(session, party)
+    chain = company if member is None else ChainKey.member(company.uscc, member)
+    add_key(session, chain, public_key)
 
 
 def own_company(session: Signing, told: str | None) -> ChainKey:

@@ -7,6 +7,7 @@ the year in question. Names are joined from the province down; what only fills a
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from stdnum import numdb
@@ -16,6 +17,7 @@ _SPELL: Final = re.compile(r"(?:\[(?P<first>[0-9]{4})?-(?P<last>[0-9]{4})?\])?(?
 _FILLERS: Final = re.compile(r"市辖区|县|市|.*直辖.*|.*行政单位")
 
 
+@lru_cache(maxsize=4096)
 def place_name(code: str, year: int) -> str:
     """A region's name with its code, such as `福建省福州市鼓楼区 350102`; only the code where no name is known."""
     if not re.fullmatch(r"[0-9]{6}", code):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from clients.cli.codes import parse_hash, parse_party, read_subject
 from clients.cli.commands import command, group
 from clients.cli.given import reading, signing
 from clients.cli.history import fetch_chain, fetch_sale, show_history
-from clients.cli.options import CarrierOption
+from clients.cli.options import CarrierOption, MaybeBarcodeArgument, SaleOption
 from clients.cli.parties import (
     LicenceNumberOption,
     LicenceUntilOption,
     NameOption,
     PartyArgument,
     PublicKeyOption,
+    add_key,
 )
 from clients.cli.parties import register as register_party
 from clients.cli.session import Session, Signing
@@ -52,19 +51,22 @@ def register(
     )
 
 
+@command(app, given=signing, name="add-key")
+def add_a_key(session: Signing, *, party: PartyArgument, public_key: PublicKeyOption) -> None:
+    """Add a key to a merchant that you have registered, or to yourself, beside those that are there.
+
+    Example:
+      suyuan platform add-key 91350102MA2XW1QL3Y --public-key second.pem.pub
+    """
+    add_key(session, parse_party(party), public_key)
+
+
 @command(app, given=reading)
 def history(
     session: Session,
     *,
-    barcode: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
-        ),
-    ] = None,
-    sale: Annotated[
-        str | None, typer.Option("--sale", metavar="SALE", help="Event id of a sale, instead of BARCODE.")
-    ] = None,
+    barcode: MaybeBarcodeArgument = None,
+    sale: SaleOption = None,
     carrier: CarrierOption = None,
 ) -> None:
     """Draw all that is recorded of a barcode, verified.

@@ -20,6 +20,8 @@ from ledger.envelope import Envelope
 from ledger.errors import BrokenProof, Reason, ServiceFault
 from ledger.event import Event
 from ledger.form import Body
+from ledger.note import SignedNote
+from ledger.policy import printable_name
 
 if TYPE_CHECKING:
     from clients.sdk import LedgerClient, Refused
@@ -75,6 +77,7 @@ def record(session: Speaking, drafts: Sequence[Draft]) -> None:
             session.out.note(f"It is not known whether this was recorded: {_named(draft)}")
         raise
     verdicts = [tell(session, draft, result) for draft, result in zip(drafts, results, strict=True)]
+    await_witnesses(session, results)
     if not all(verdicts):
         raise typer.Exit(Status.REFUSED)
 
@@ -95,6 +98,25 @@ def send(client: LedgerClient, drafts: Sequence[Draft]) -> list[Appended | Refus
                 raise
             time.sleep(delay_s)
     return client.append(envelopes)
+
+
+def await_witnesses(session: Speaking, results: Sequence[Appended | Refused]) -> None:
+    """Where the user's policy asks for witnesses, wait until a quorum has cosigned what was recorded.
+
+    Raises:
+        BrokenProof: `UNWITNESSED` if that takes too long. It is recorded all the same, and the log has signed for it.
+    """
+    least = max((result.index + 1 for result in results if isinstance(result, Appended)), default=0)
+    if not (session.policy.needs_witnesses and least):
+        return
+    try:
+        note = session.client.witnessed_checkpoint(least)
+    except BrokenProof:
+        session.out.note("It is recorded, but the witnesses that your policy asks for have not cosigned it.")
+        raise
+    policy = session.policy
+    names = policy.names_of(policy.cosignatures(SignedNote.parse(note)))
+    session.out.note(f"Cosigned by {shown(', '.join(map(printable_name, names)))}")
 
 
 def tell(

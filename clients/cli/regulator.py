@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clients.cli import auditing, comparing, verifying
-from clients.cli.codes import parse_hash, parse_party, read_subject
+from clients.cli import checking, evidence_commands
+from clients.cli.codes import parse_party
 from clients.cli.commands import command, group
 from clients.cli.forms import number, role_word, status_word
-from clients.cli.given import reading, signing, signing_offline
+from clients.cli.given import believing, local, reading, signing, signing_offline
 from clients.cli.inputs import commitment_to
 from clients.cli.options import (
     BarcodeArgument,
-    CarrierOption,
-    JobsOption,
     TextFileOption,
     TextOption,
     word_option,
@@ -28,20 +27,21 @@ from clients.cli.parties import (
     PartyArgument,
     PartyNames,
     PublicKeyOption,
+    add_key,
     check_date,
-    party_of_key,
     read_key_id,
 )
 from clients.cli.parties import register as register_party
 from clients.cli.recalling import RecallReasonOption, recall
 from clients.cli.recording import Draft, record
-from clients.cli.session import Session, Signing
+from clients.cli.session import Signing
 from clients.cli.words import Revocation, Role, StatusReason
 from clients.new_file import write_new
 from ledger.chain_key import LEDGER, ChainKey
 from ledger.errors import BadInput, Reason
 from ledger.rules import LATEST_RULES
 from ledger.rules.founding import FORMAT_VERSION
+from ledger.rules.signer import licence_lapsed
 from suyuan.v1 import event_pb2 as pb
 
 app = group("Found a log, say who may speak, verify, audit.")
@@ -178,6 +178,16 @@ def status(
     record(session, [Draft.write(session, f"status {status_word(new)}, {why}", chain, body)])
 
 
+@command(app, given=signing, name="add-key")
+def add_a_key(session: Signing, *, party: PartyArgument, public_key: PublicKeyOption) -> None:
+    """Add a key to a party, beside those that it has: before one is lost, or because all are.
+
+    Example:
+      suyuan regulator add-key 91350102MA2XW1QL3Y --public-key second.pem.pub
+    """
+    add_key(session, parse_party(party), public_key)
+
+
 @command(app, given=signing)
 def revoke(
     session: Signing,
@@ -196,7 +206,7 @@ def revoke(
       suyuan regulator revoke 3b7e… --reason compromised
     """
     key_id = read_key_id(revoked)
-    chain = ChainKey.parse(party_of_key(session, key_id))
+    chain = ChainKey.parse(session.client.key(key_id).key.party)
     body = pb.KeyRevocation(key_id=key_id, reason=number(reason))
     record(session, [Draft.write(session, f"revocation, {reason}", chain, body)])
 
@@ -218,174 +228,20 @@ def recall_product(
     recall(session, barcode, reason, commitment_to(text, text_file))
 
 
-@command(app, given=reading)
-def verify(
-    session: Session,
-    *,
-    barcode: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="BARCODE", help="Digits, a GS1 string, a Digital Link, a chain key, or a picture file."
-        ),
-    ] = None,
-    sale: Annotated[
-        str | None, typer.Option("--sale", metavar="SALE", help="Event id of a sale, instead of BARCODE.")
-    ] = None,
-    carrier: CarrierOption = None,
-) -> None:
-    """Verify all that is recorded of a barcode.
-
-    It may be of a product, lot, item, parcel or party, or a sale. Entries, links, signatures and keys are checked up to the genesis. Exit status 0 if all holds, 1 if anything does
-    not, or if nothing is recorded.
-
-    Example:
-      suyuan regulator verify 6901234567892
-      suyuan regulator verify "(01)06901234567892(21)S-17"
-    """
-    if (barcode is None) == (sale is None):
-        raise typer.BadParameter("name BARCODE, or a sale by --sale")
-    if sale is not None:
-        verdict = verifying.verify_sale(session, parse_hash("sale", sale))
-    else:
-        carrier = carrier or session.settings.text("carrier")
-        verdict = verifying.verify_chain(session, read_subject(barcode or "", carrier=carrier).chain)
-    raise typer.Exit(verdict)
-
-
-@command(app, given=reading)
-def audit(
-    session: Session,
-    *,
-    url: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[URL]", help="Where the log's tiles are; without it the service is asked over gRPC."
-        ),
-    ] = None,
-    jobs: JobsOption = None,
-    from_scratch: Annotated[
-        bool,
-        typer.Option("--from-scratch", help="With URL: forget what earlier audits read and found."),
-    ] = False,
-    known: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--known",
-            metavar="FILE",
-            help="A signed checkpoint from elsewhere, which the log must still continue. May be repeated.",
-        ),
-    ] = None,
-) -> None:
-    """Read the whole log and judge it again, trusting nobody.
-
-    Every leaf hash and the tree's root, every chain's links, every signature and every rule are computed anew, and
-    the log must continue the checkpoint that you last verified. Exit status 0 if it is VERIFIED, 1 if it was TAMPERED
-    with (6 if it has forked, 7 if it was rolled back), 3 if the service does not answer.
-
-    From a URL the log is read through its C2SP tiles alone. Such an audit remembers what it has read and found: the
-    next one reads what is new, and one that was interrupted goes on.
-
-    Example:
-      suyuan regulator audit --format json
-      suyuan regulator audit https://ledger.example/fuzhou
-    """
-    if url is None:
-        if jobs is not None or from_scratch:
-            raise typer.BadParameter("--jobs and --from-scratch go with URL")
-        raise typer.Exit(auditing.audit(session, known or []))
-    from clients.cli import distant  # noqa: PLC0415 - HTTP and SQLite take long to load
-
-    raise typer.Exit(distant.audit(session, url, known or [], jobs=jobs, from_scratch=from_scratch))
-
-
-@command(app, given=reading)
-def watch(
-    session: Session,
-    *,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where the log's tiles are.")],
-    interval: Annotated[
-        int,
-        typer.Option("--interval", min=1, max=86_400, metavar="SECONDS", help="How often to look."),
-    ] = 10,
-    webhook: Annotated[
-        str | None,
-        typer.Option(
-            "--webhook",
-            envvar="SUYUAN_WEBHOOK",
-            metavar="URL",
-            help="POST the alert, a JSON object, to this address.",
-        ),
-    ] = None,
-    alert_command: Annotated[
-        str | None,
-        typer.Option(
-            "--command", metavar="COMMAND", help="Run this without a shell, the alert on its standard input."
-        ),
-    ] = None,
-    jobs: JobsOption = None,
-) -> None:
-    """Follow a log for ever, audit what is new, and raise the alarm at the first violation.
-
-    Each new checkpoint is a line. A log that does not answer is asked again, ever more seldom. When something does not
-    hold, the alert goes to --webhook and to --command, and the command ends with the verdict's exit status.
-
-    Example:
-      suyuan regulator watch https://ledger.example/fuzhou --command "mail -s ledger duty@example.gov"
-    """
-    from clients.cli import watching  # noqa: PLC0415 - HTTP and SQLite take long to load
-
-    alarm = watching.Alarm(webhook, alert_command, timeout_s=session.timeout_s)
-    raise typer.Exit(watching.watch(session, url, interval_s=interval, alarm=alarm, jobs=jobs))
-
-
-@command(app, given=reading)
-def checkpoint(
-    session: Session,
-    *,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the signed note into a new file.")
-    ] = None,
-) -> None:
-    """Verify the log's newest checkpoint and print it, to be compared with what others were shown.
-
-    With --policy it is the newest that a quorum of the witnesses has cosigned.
-
-    Example:
-      suyuan regulator checkpoint --out monday.checkpoint
-    """
-    comparing.show(session, out)
-
-
-@command(app, given=reading)
-def compare(
-    session: Session,
-    *,
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...", help="Signed checkpoints, or evidence of a contradiction as it was kept."
-        ),
-    ],
-    offline: Annotated[
-        bool,
-        typer.Option("--offline", help="Ask nobody: then only checkpoints of one size can be told apart."),
-    ] = False,
-) -> None:
-    """Compare checkpoints that several people were shown: are they all of one log?
-
-    What you have seen yourself is compared too. Two signed checkpoints that do not go together prove misconduct to
-    anybody. Exit status 0 if all go together, 6 if the log has forked.
-
-    Example:
-      suyuan regulator compare alice.checkpoint bob.checkpoint
-    """
-    raise typer.Exit(comparing.compare(session, files, offline=offline))
+for _check in (checking.verify, checking.audit, checking.watch, checking.checkpoint, checking.compare):
+    command(app, given=reading)(_check)
+command(app, given=reading, name="evidence")(evidence_commands.make_evidence)
+command(app, given=believing)(evidence_commands.verify_evidence)
+command(app, given=local)(checking.witness)
 
 
 def _show_party(session: Signing, chain: ChainKey) -> None:
     verified = session.client.party(chain)
     party, names = verified.party, PartyNames(session)
-    licence = f", licence until {party.licence_until}" if party.licence_until else ""
+    lapsed = licence_lapsed(party.licence_until, time.time_ns() // 1_000)
+    licence = (
+        f", licence {'ended on' if lapsed else 'until'} {party.licence_until}" if party.licence_until else ""
+    )
     keys = [
         {
             "key_id": key.key_id.hex(),
@@ -400,6 +256,7 @@ def _show_party(session: Signing, chain: ChainKey) -> None:
         "role": role_word(party.role),
         "status": status_word(party.status),
         "licence_until": party.licence_until or None,
+        "licence_lapsed": lapsed,
         "accreditor": party.accreditor,
         "registered_index": party.registered_index,
         "keys": keys,

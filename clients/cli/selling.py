@@ -9,7 +9,7 @@ from typing import Final
 import typer
 
 from clients.answers import Appended
-from clients.cli.recording import Draft, send, tell
+from clients.cli.recording import Draft, await_witnesses, send, tell
 from clients.cli.session import Signing
 from clients.cli.status import Status
 from clients.events import Commitment
@@ -82,6 +82,7 @@ def _deliver(session: Signing, pending: PendingSale, draft: Draft, qr: Path | No
     if isinstance(result, Appended):
         files = {"token_file": str(pending.token_path), "qr_file": None if qr is None else str(qr)}
         tell(session, draft, result, files)
+        await_witnesses(session, [result])
         return
     pending.discard()
     session.texts.forget(draft.event.id)

@@ -60,20 +60,11 @@ class Local:
 
 
 @dataclass
-class Session(Local):
-    """A command's dealings with one service."""
+class Believing(Local):
+    """What a command has that believes a log, and talks to nobody."""
 
-    target: str
     vkey_text: str | None
     policy_path: Path | None
-    ca: Path | None
-    timeout_s: float
-    _clients: list[LedgerClient] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Close the connections."""
-        for client in self._clients:
-            client.close()
 
     @cached_property
     def policy(self) -> Policy:
@@ -117,6 +108,21 @@ class Session(Local):
         """The log's verifier keys; several while it changes its key."""
         return self.policy.keys_of(self.origin)
 
+
+@dataclass
+class Session(Believing):
+    """A command's dealings with one service."""
+
+    target: str
+    ca: Path | None
+    timeout_s: float
+    _clients: list[LedgerClient] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients:
+            client.close()
+
     @cached_property
     def trust(self) -> FileTrust:
         """The checkpoints that this user has verified."""
@@ -142,6 +148,7 @@ class Session(Local):
             trust=trust,
             root_certificates=None if self.ca is None else read_input(self.ca, "root certificates"),
             timeout_s=self.timeout_s,
+            witness_timeout_s=self.timeout_s,
         )
         self._clients.append(client)
         return client

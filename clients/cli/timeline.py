@@ -44,9 +44,11 @@ class Timeline:
     """Chain key of what was asked for; entries of other chains name theirs. Empty if there is no such one."""
     name_of: Callable[[str], str]
     """Public names of parties."""
+    before: VerifiedEntry | None = None
+    """The entry that stands above this drawing, if it goes on from another one."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        day = ""
+        day = "" if self.before is None else _day(self.before.event.occurred_at.astimezone())
         for entry in self.entries:
             at = entry.event.occurred_at.astimezone()
             if _day(at) != day:
@@ -59,13 +61,17 @@ class Timeline:
     ) -> Iterator[RenderableType]:
         first = True
         for line in self._lines(entry):
-            for part in line.wrap(console, max(width - _INDENT, 20), overflow="fold"):
+            room = max(width - _INDENT, 20)
+            # Wrapping takes longer than all else, and most lines are short.
+            fits = line.cell_len <= room and "\n" not in line.plain and "\t" not in line.plain
+            for part in [line] if fits else line.wrap(console, room, overflow="fold"):
                 part.rstrip()
                 lead = (
                     Text.assemble(f"{at:%H:%M:%S} ", ("●", "cyan"), " ")
                     if first
                     else Text("         │ ", "dim")
                 )
+                lead.no_wrap, lead.overflow = width > _INDENT + 20, "ignore"
                 yield lead.append_text(part)
                 first = False
 

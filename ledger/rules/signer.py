@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from ledger.chain_key import ChainKey
 from ledger.errors import Conflict, NotAuthorized, Reason
-from ledger.event import Event, Kind
+from ledger.event import Event, Kind, moment
 from ledger.keys import key_id_of
 from ledger.state import Party, PartyKey, PurchaseKey, Reader
 from ledger.value import value
@@ -59,7 +59,7 @@ class Signer:
             raise NotAuthorized(
                 Reason.KEY_REVOKED,
                 f"key {self.key_id.hex()} of {self.name}",
-                given=f"a key revoked at {self.revoked_at_us} µs",
+                given=f"a key revoked at {moment(self.revoked_at_us).isoformat()}",
                 expected="a key that is not revoked",
             )
         for party in (self.party, self.company):
@@ -93,7 +93,7 @@ class Signer:
     def lapsed(self, at_us: int) -> Party | None:
         """The party whose licence had run out at this time: the signer or its company; None if neither had."""
         for party in (self.party, self.company):
-            if party is not None and licence_lapsed(party, at_us):
+            if party is not None and licence_lapsed(party.licence_until, at_us):
                 return party
         return None
 
@@ -134,9 +134,14 @@ def role_name(role: int) -> str:
     return "purchase key" if role == 0 else pb.PartyRole.Name(pb.PartyRole.ValueType(role))[11:].lower()
 
 
-def licence_lapsed(party: Party, at_us: int) -> bool:
-    """Whether a party's licence had run out at this time; it holds to the end of its last day in China."""
-    return bool(party.licence_until) and at_us >= _end_us(party.licence_until)
+def licence_lapsed(licence_until: str, at_us: int) -> bool:
+    """Whether a licence had run out at this time; it holds to the end of its last day in China.
+
+    Args:
+        licence_until: the last day (ISO 8601), or empty: then it never does.
+        at_us: microseconds since 1970-01-01T00:00:00Z.
+    """
+    return bool(licence_until) and at_us >= _end_us(licence_until)
 
 
 @lru_cache(maxsize=_KEPT)

@@ -26,11 +26,12 @@ def sale(case: Case, body: pb.Sale) -> Judgement:
     merchant = case.signer.require_role(pb.PARTY_ROLE_MERCHANT)
     listed = listing_of(case, merchant.party)
     if listed is None:
+        chains = dict.fromkeys((case.chain, case.chain.product_chain))
         raise Conflict(
             Reason.LISTING_MISSING,
             "listing",
             given=f"no listing of {case.chain} by {merchant.party}",
-            expected=f"its own listing of {case.chain} or of {case.chain.product_chain}",
+            expected=f"its own listing of {' or of '.join(chains)}",
         )
     key_id = key_id_of(body.buyer_key)
     if case.state.get(PartyKey, key_id) is not None or case.state.get(PurchaseKey, key_id) is not None:

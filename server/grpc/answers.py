@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from ledger.errors import BadInput, Reason, ServiceFault
 from server.proofs import Proofs
+from server.published import read_published
 from server.store import queries
 from server.store.queries import StoredEntry, StoredHead
 from server.store.store import Store
@@ -51,6 +52,24 @@ class View:
     def checkpoint(self, known_size: int = 0) -> pb.ProvenCheckpoint:
         """The checkpoint, with the proof that it extends the one that the caller knows."""
         return proven_checkpoint(self.head, known_size, self._proofs)
+
+    def witnessed_checkpoint(self, known_size: int = 0) -> pb.ProvenCheckpoint:
+        """The newest checkpoint that a quorum of the log's witnesses has cosigned, with its proof as above.
+
+        Raises:
+            ServiceFault: `NO_QUORUM` if there is none.
+        """
+        found = read_published(self.connection)
+        if found is None or not found.has_quorum:
+            raise ServiceFault(
+                Reason.NO_QUORUM,
+                "checkpoint with cosignatures",
+                given="none",
+                expected="a quorum of witnesses",
+            )
+        size = found.checkpoint.size
+        proof = self._proofs.consistency(known_size, size) if known_size <= size else []
+        return pb.ProvenCheckpoint(note=found.note.encode(), consistency_proof=proof)
 
     def proven(self, entry: StoredEntry) -> pb.ProvenEntry:
         """An entry with its proof."""

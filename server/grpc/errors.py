@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -87,9 +88,23 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
-        method, answer = handler_call_details.method, handler.unary_unary
+        method, answer, parse = handler_call_details.method, handler.unary_unary, handler.request_deserializer
+
+        def read(raw: bytes) -> Any:
+            # What is raised in here gRPC would tell as it likes; so it goes on to where a call can be answered.
+            try:
+                return parse(raw) if parse else raw
+            except DecodeError:
+                return BadInput(
+                    Reason.INVALID_REQUEST,
+                    f"request of {method}",
+                    given=f"{len(raw)} bytes that are no protobuf message",
+                    expected="its message in suyuan.v1",
+                )
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            if isinstance(request, BadInput):
+                await context.abort_with_status(rpc_status.to_status(status_of(request)))
             try:
                 return await answer(request, context)  # type: ignore[arg-type]  # the stubs know only synchronous handlers
             except LedgerError as error:
@@ -107,7 +122,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
         return grpc.unary_unary_rpc_method_handler(
             guarded,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=read,
             response_serializer=handler.response_serializer,
         )
 

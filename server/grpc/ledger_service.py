@@ -155,10 +155,13 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         return await self._answers.read(answer)
 
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, _: Context) -> pb.GetCheckpointResponse:
-        """The newest checkpoint."""
-        return await self._answers.read(
-            lambda view: pb.GetCheckpointResponse(checkpoint=view.checkpoint(request.known_size))
-        )
+        """The newest checkpoint; or the newest that witnesses have cosigned."""
+
+        def answer(view: View) -> pb.GetCheckpointResponse:
+            found = view.witnessed_checkpoint if request.witnessed else view.checkpoint
+            return pb.GetCheckpointResponse(checkpoint=found(request.known_size))
+
+        return await self._answers.read(answer)
 
     async def GetInclusionProof(
         self, request: pb.GetInclusionProofRequest, _: Context

@@ -12,6 +12,7 @@ from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, BrokenProof, LedgerError, Reason, ServiceFault
 from ledger.tiles import TileReader
+from server.store.damage import damage_of
 from server.store.records import bits_to_flags, chunks
 from server.store.tables import SHARD, entries, log_head, published, tiles
 
@@ -48,14 +49,36 @@ class StoredEntry:
 
 
 def head(connection: Connection) -> StoredHead | None:
-    """The log's newest state; None before the genesis."""
+    """The log's newest state; None before the genesis.
+
+    Raises:
+        ServiceFault: `STORE_DAMAGED` if somebody has put something else into the row.
+    """
+    row = head_row(connection)
+    if row is None:
+        return None
+    for name, value, expected in zip(StoredHead.__slots__, row, (int, bytes, int, bytes), strict=True):
+        if type(value) is not expected:
+            raise ServiceFault(
+                Reason.STORE_DAMAGED,
+                f"{name} of log_head",
+                given=f"a value of type {type(value).__name__}",
+                expected=expected.__name__,
+            )
+    return StoredHead(row.size, row.root, row.recorded_at_us, row.checkpoint)
+
+
+def head_row(connection: Connection) -> Any:
+    """The row of the log's newest state, in the order of `StoredHead`, whatever it holds; None if there is none."""
     columns = (log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint)
-    row = connection.execute(select(*columns).where(log_head.c.shard == SHARD)).first()
-    return None if row is None else StoredHead(*row)
+    return connection.execute(select(*columns).where(log_head.c.shard == SHARD)).first()
 
 
 def published_checkpoint(connection: Connection) -> bytes | None:
-    """The newest checkpoint that a quorum of the log's witnesses has cosigned; None where there is none."""
+    """The checkpoint under which the log is shown while it has witnesses, with their cosignatures; None while it has none.
+
+    It only ever grows, and waits for a quorum of them.
+    """
     return connection.execute(select(published.c.checkpoint).where(published.c.shard == SHARD)).scalar()
 
 
@@ -183,9 +206,7 @@ def indexes_of_sales(connection: Connection, sales: Iterable[bytes], *, size: in
 
 def damaged_entry(index: int, error: LedgerError) -> ServiceFault:
     """What to raise for a stored entry that cannot be read: that is no fault of the caller's."""
-    return ServiceFault(
-        Reason.STORE_DAMAGED, f"entry {index}", given=str(error), expected="an entry as the service wrote it"
-    )
+    return damage_of(f"entry {index}", error)
 
 
 def as_bytes(value: object) -> bytes:

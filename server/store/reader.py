@@ -1,19 +1,27 @@
-"""The state that the rules read, from the database, through a cache of bounded size."""
+"""The state that the rules read, from the database, through a cache of bounded size.
+
+A record that is damaged ends the judgement of the event that asks for it, and of no other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
+from ledger.errors import ServiceFault
 from ledger.rules.reads import Wanted, first_reads, second_reads
 from ledger.sequence import Submission
-from ledger.state import Charter, Key, Listed, Party, PartyKey, R, Record
-from server.store.records import load
+from ledger.state import ChainHead, Charter, Key, Listed, Party, PartyKey, R, Record
+from server.store.heads import find_heads
+from server.store.records import find
 
-_CACHED: frozenset[type[Record]] = frozenset({Charter, Party, PartyKey, Listed})
-"""Records that many batches ask for again; the others are mostly asked for once."""
+_CACHED: frozenset[type[Record]] = frozenset({ChainHead, Charter, Party, PartyKey, Listed})
+"""Records that many batches ask for again, or that are dear to read; the others are mostly asked for once."""
+
+log = structlog.get_logger(__name__)
 
 
 class RecordCache:
@@ -46,27 +54,38 @@ class RecordCache:
 class _Found:
     """Only what was found: never asks the database."""
 
-    def __init__(self, found: dict[Wanted, Record | None]) -> None:
+    def __init__(self, found: dict[Wanted, Record | ServiceFault | None]) -> None:
         self._found = found
 
     def get(self, record_type: type[R], key: Key) -> R | None:
-        return self._found.get((record_type, key))  # type: ignore[return-value]  # the key holds the type
+        record = self._found.get((record_type, key))
+        return None if isinstance(record, ServiceFault) else record  # type: ignore[return-value]  # as above
 
 
 class StoredState:
     """A `ledger.state.Reader` over one transaction."""
 
-    def __init__(self, connection: Connection, cache: RecordCache) -> None:
+    def __init__(self, connection: Connection, cache: RecordCache, *, replaying: bool = False) -> None:
+        """Args: a replay believes the heads of chains, for it has just written them itself."""
         self._connection = connection
         self._cache = cache
-        self._found: dict[Wanted, Record | None] = {}
+        self._replaying = replaying
+        self._found: dict[Wanted, Record | ServiceFault | None] = {}
 
     def get(self, record_type: type[R], key: Key) -> R | None:
-        """The record of this type with this key, or None."""
+        """The record of this type with this key, or None.
+
+        Raises:
+            ServiceFault: `STORE_DAMAGED` if it is not as the service wrote it.
+        """
         wanted = (record_type, key)
         if wanted not in self._found:
             self._load([wanted])
-        return self._found[wanted]  # type: ignore[return-value]  # the key holds the type
+        record = self._found[wanted]
+        if isinstance(record, ServiceFault):
+            log.error("damaged_record", error=str(record))
+            raise record
+        return record  # type: ignore[return-value]  # the key holds the type
 
     def prefetch(self, submissions: Iterable[Submission]) -> None:
         """Load at once what judging these submissions will ask for."""
@@ -77,12 +96,17 @@ class StoredState:
 
     def _load(self, wanted: Iterable[Wanted]) -> None:
         for record_type, keys in self._missing(wanted):
-            records = load(self._connection, record_type, keys)
+            records = self._read(record_type, keys)
             for key in keys:
                 record = records.get(key)
                 self._found[record_type, key] = record
-                if record is not None:
+                if record is not None and not isinstance(record, ServiceFault):
                     self._cache.put(record)
+
+    def _read(self, record_type: type[Any], keys: set[Key]) -> Mapping[Any, Record | ServiceFault]:
+        if record_type is ChainHead and not self._replaying:
+            return find_heads(self._connection, keys)  # type: ignore[arg-type]  # the type says what the keys are
+        return find(self._connection, record_type, keys)
 
     def _missing(self, wanted: Iterable[Wanted]) -> Iterator[tuple[type[Any], set[Key]]]:
         missing: dict[type[Any], set[Key]] = {}

@@ -1,12 +1,15 @@
-"""Records of the rules' state as rows: loading many at once, writing what changed."""
+"""Records of the rules' state as rows: loading many at once, writing what changed.
+
+What a row holds is looked at before anybody acts on it; `server.store.damage` says how far.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter
-from typing import Any, TypeVar
+from operator import attrgetter, itemgetter
+from typing import Any, TypeVar, get_type_hints
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, select, tuple_
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -14,22 +17,46 @@ from sqlalchemy.sql.dml import Insert
 
 from ledger.entry import Entry
 from ledger.envelope import Envelope
+from ledger.errors import LedgerError, ServiceFault
 from ledger.event import Event
 from ledger.state import Key, PartyKey, R, Record, Recorded
+from server.store.damage import damage_of, damaged, of_another_type, shown_value, what_is_wrong
 from server.store.tables import RECORDS, SHARD, entries
 
 _CHUNK = 500
 """Keys that are looked up in one statement."""
 
+_PAIRS = 50
+"""The same for keys of two parts: SQLite tries all first parts with all second ones."""
+
+K = TypeVar("K", bound=Key)
 T = TypeVar("T")
 
 
 def load(connection: Connection, record_type: type[R], keys: Iterable[Key]) -> dict[Key, R]:
-    """The records of one type that exist under these keys."""
-    find = _load_recorded if record_type is Recorded else _load
-    found: dict[Key, Any] = {}
-    for chunk in chunks(keys, _CHUNK):
-        found.update((record.key, record) for record in find(connection, record_type, chunk))
+    """The records of one type that exist under these keys.
+
+    Raises:
+        ServiceFault: `STORE_DAMAGED` if one of them is not as the service wrote it.
+    """
+    found: dict[Key, R] = {}
+    for key, record in find(connection, record_type, keys).items():
+        if isinstance(record, ServiceFault):
+            raise record
+        found[key] = record
+    return found
+
+
+def find(connection: Connection, record_type: type[R], keys: Iterable[K]) -> dict[K, R | ServiceFault]:
+    """The records of one type that exist under these keys; a damaged one is told, and hides no other."""
+    load_some = _load_recorded if record_type is Recorded else _load
+    found: dict[K, Any] = {}
+    if len(record_type.key_fields) > 1:
+        keys, size = sorted(keys), _PAIRS
+    else:
+        size = _CHUNK
+    for chunk in chunks(keys, size):
+        found |= load_some(connection, record_type, chunk)
     return found
 
 
@@ -72,32 +99,65 @@ def bits_to_flags(bits: int) -> tuple[int, ...]:
     return tuple(flag for flag in range(bits.bit_length()) if bits >> flag & 1)
 
 
-def _load(connection: Connection, record_type: type[Any], keys: Sequence[Key]) -> list[Any]:
+def _load(connection: Connection, record_type: type[Any], keys: Sequence[Any]) -> dict[Any, Any]:
     shape = _SHAPES[record_type]
-    matches = shape.keys[0].in_(keys) if len(shape.keys) == 1 else tuple_(*shape.keys).in_(keys)
-    rows = connection.execute(select(*shape.columns).where(shape.table.c.shard == SHARD, matches))
-    return [shape.record(row) for row in rows]
+    where = [shape.keys[0].in_(keys)]
+    if len(shape.keys) > 1:
+        # Each part on its own too: SQLite does not look pairs up in an index.
+        parts = zip(shape.keys, zip(*keys, strict=True), strict=True)
+        where = [*(column.in_(set(part)) for column, part in parts), tuple_(*shape.keys).in_(keys)]
+    rows = connection.execute(select(*shape.columns).where(shape.table.c.shard == SHARD, *where))
+    return {shape.key(row): _or_damage(shape.record, row) for row in rows}
 
 
-def _load_recorded(connection: Connection, _: type[Any], event_ids: Sequence[Key]) -> list[Any]:
+def _load_recorded(connection: Connection, _: type[Any], event_ids: Sequence[Key]) -> dict[Any, Any]:
     matches = entries.c.event_id.in_(event_ids)
     rows = connection.execute(select(entries).where(entries.c.shard == SHARD, matches)).all()
-    opened = [(row, Entry.parse(row.data)) for row in rows]
-    envelopes = [Envelope.parse(entry.envelope) for _, entry in opened]
-    keys = load(connection, PartyKey, {envelope.key_id for envelope in envelopes})
-    return [
-        _recorded(row, entry, envelope, keys.get(envelope.key_id))
-        for (row, entry), envelope in zip(opened, envelopes, strict=True)
-    ]
+    found: dict[Any, Any] = {row.event_id: _or_damage(_opened, row) for row in rows}
+    envelopes = [opened[1] for opened in found.values() if not isinstance(opened, ServiceFault)]
+    keys = find(connection, PartyKey, {envelope.key_id for envelope in envelopes})
+    for row in rows:
+        opened = found[row.event_id]
+        if not isinstance(opened, ServiceFault):
+            key = keys.get(opened[1].key_id)
+            entry, envelope, event = opened
+            found[row.event_id] = (
+                key if isinstance(key, ServiceFault) else _recorded(row, entry, envelope, event, key)
+            )
+    return found
 
 
-def _recorded(row: Row[Any], entry: Entry, envelope: Envelope, key: PartyKey | None) -> Recorded:
-    event = Event.parse(envelope.payload)
+def _or_damage(read: Callable[[Row[Any]], T], row: Row[Any]) -> T | ServiceFault:
+    try:
+        return read(row)
+    except ServiceFault as damage:
+        return damage
+
+
+def _opened(row: Row[Any]) -> tuple[Entry, Envelope, Event]:
+    """What an entry's row holds, if its columns say of the entry what it says itself."""
+    where = f"entry {row.idx}"
+    try:
+        entry = Entry.parse(row.data if isinstance(row.data, bytes) else b"")
+        envelope = Envelope.parse(entry.envelope)
+        event = Event.parse(envelope.payload)
+    except LedgerError as error:
+        raise damage_of(where, error) from error
+    if (row.event_id, row.chain, row.chain_seq) != (event.id, event.chain, entry.chain_seq):
+        raise damaged(where, "an event, chain or place that is another", "those of the entry")
+    if not isinstance(row.flags, int) or not isinstance(row.sale or b"", bytes):
+        raise damaged(where, f"flags {row.flags!r}, sale {row.sale!r}", "a number and an event id")
+    return entry, envelope, event
+
+
+def _recorded(
+    row: Row[Any], entry: Entry, envelope: Envelope, event: Event, key: PartyKey | None
+) -> Recorded:
     return Recorded(
-        event_id=row.event_id,
+        event_id=event.id,
         index=row.idx,
-        chain=row.chain,
-        chain_seq=row.chain_seq,
+        chain=str(event.chain),
+        chain_seq=entry.chain_seq,
         kind=event.kind.value if event.kind else "",
         signer=key.party if key else "",
         key_id=envelope.key_id,
@@ -116,6 +176,10 @@ class _Shape:
     keys: list[ColumnElement[Any]]
     columns: list[ColumnElement[Any]]
     """In the order of the record's fields, so that a row makes a record."""
+    types: tuple[type, ...]
+    """Of the columns' values, likewise."""
+    key: Callable[[Row[Any]], Key]
+    """The record's key in a row."""
     names: tuple[str, ...]
     """`shard` and the fields."""
     values: Callable[[Record], tuple[Any, ...]]
@@ -125,18 +189,38 @@ class _Shape:
     def of(cls, record_type: type[Any]) -> _Shape:
         table = RECORDS[record_type]
         fields = [field.name for field in dataclasses.fields(record_type)]
+        hints = get_type_hints(record_type)
         return cls(
             table=table,
             record_type=record_type,
             keys=[table.c[name] for name in record_type.key_fields],
             columns=[table.c[name] for name in fields],
+            types=tuple(hints[name] for name in fields),
+            key=itemgetter(*(fields.index(name) for name in record_type.key_fields)),
             names=("shard", *fields),
             values=attrgetter(*fields),
             upsert=_upsert(table),
         )
 
     def record(self, row: Row[Any]) -> Any:
-        return self.record_type(*row)
+        """The record that a row holds, if it can be one.
+
+        Raises:
+            ServiceFault: `STORE_DAMAGED`.
+        """
+        # SQLite keeps in a column whatever was put there.
+        if tuple(map(type, row)) != self.types:
+            raise self._damaged(row, *of_another_type(self.names[1:], self.types, row))
+        record = self.record_type(*row)
+        wrong = what_is_wrong(record)
+        if wrong is not None:
+            raise self._damaged(row, *wrong)
+        return record
+
+    def _damaged(self, row: Row[Any], given: str, expected: str) -> ServiceFault:
+        key = self.key(row)
+        shown = " ".join(shown_value(part) for part in (key if isinstance(key, tuple) else (key,)))
+        return damaged(f"{self.table.name} {shown}", given, expected)
 
 
 def _upsert(table: Table) -> Insert:

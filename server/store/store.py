@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from ledger.errors import BadInput, Reason, ServiceFault
+from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
 from server.store.engine import WRITES, database_url, open_engine
 from server.store.tables import SCHEMA_VERSION, metadata, schema
 
@@ -46,6 +47,7 @@ class Store:
 
         Raises:
             BadInput: `NOT_FOUND` if there is none, `INVALID_REQUEST` if it is something else.
+            ServiceFault: `STORE_DAMAGED` if it has lost its version, `STORE_UNAVAILABLE` if it cannot be read now.
         """
         store = cls(open_engine(database_url(database), read_only=read_only))
         store._require_version(database)
@@ -69,18 +71,24 @@ class Store:
 
     def _require_version(self, database: str) -> None:
         try:
-            with self._reading.connect() as connection:
-                version = connection.execute(select(schema.c.version)).scalar()
-        except DatabaseError:
-            version = None
-        if version != SCHEMA_VERSION:
+            self._compare_version(database)
+        except LedgerError:
             self.close()
-            raise BadInput(
-                Reason.INVALID_REQUEST,
-                f"schema of {database}",
-                given="none" if version is None else f"version {version}",
-                expected=f"version {SCHEMA_VERSION}, as made by operator init",
-            )
+            raise
+
+    def _compare_version(self, database: str) -> None:
+        subject, expected = f"schema of {database}", f"version {SCHEMA_VERSION}, as made by operator init"
+        try:
+            with self.snapshot() as connection:
+                version = connection.execute(select(schema.c.version)).scalar()
+        except ServiceFault as fault:
+            if fault.reason is Reason.STORE_UNAVAILABLE:
+                raise
+            raise BadInput(Reason.INVALID_REQUEST, subject, given="none", expected=expected) from fault
+        if version is None:
+            raise ServiceFault(Reason.STORE_DAMAGED, subject, given="no version", expected=expected)
+        if version != SCHEMA_VERSION:
+            raise BadInput(Reason.INVALID_REQUEST, subject, given=f"version {version}", expected=expected)
 
 
 @contextmanager
@@ -92,14 +100,19 @@ def _faults() -> Iterator[None]:
         raise ServiceFault(
             Reason.STORE_UNAVAILABLE, "database", given="no free connection", expected="an answer"
         ) from error
-    except OperationalError as error:
-        raise ServiceFault(
-            Reason.STORE_UNAVAILABLE, "database", given=str(error.orig), expected="an answer"
-        ) from error
     except DatabaseError as error:
+        if isinstance(error, OperationalError) and not _lacks_tables(error):
+            raise ServiceFault(
+                Reason.STORE_UNAVAILABLE, "database", given=str(error.orig), expected="an answer"
+            ) from error
         raise ServiceFault(
             Reason.STORE_DAMAGED,
             "database",
             given=str(error.orig),
             expected="tables as the service wrote them",
         ) from error
+
+
+def _lacks_tables(error: OperationalError) -> bool:
+    """Whether SQLite could not even read the statement: a table or a column is not there."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR

@@ -69,9 +69,11 @@ published = Table(
     metadata,
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("size", BigInteger, nullable=False),
-    # The signed note of an earlier head, with the cosignatures of a quorum of the log's witnesses. There is a row only
-    # while the service has witnesses.
+    # The signed note of an earlier head, with the cosignatures of the log's witnesses. There is a row only while the
+    # service has witnesses.
     Column("checkpoint", LargeBinary, nullable=False),
+    # Whether they are a quorum; until the first one is, the log is shown as it stood when it began to ask for them.
+    Column("has_quorum", Boolean, nullable=False),
 )
 
 entries = Table(

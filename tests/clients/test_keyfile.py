@@ -4,6 +4,7 @@ import os
 import stat
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from world import p256_key, signing_key
 
 from clients.keyfile import generate, read_key, write_key
@@ -115,6 +116,16 @@ def test_no_file(tmp_path):
 def test_a_folder(tmp_path):
     assert refusal(lambda: read_key(tmp_path)) == (
         f"file {tmp_path}: given something else, expected a regular file"
+    )
+
+
+def test_a_public_key_in_place_of_the_private_one(tmp_path):
+    path = tmp_path / "key.pem.pub"
+    key = load_der_public_key(signing_key("k").public_key.spki)
+    path.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    assert refusal(lambda: read_key(path), Reason.BAD_KEY) == (
+        f"private key in {path}: given a public key, "
+        "expected the private key: by `suyuan keygen` the file without .pub"
     )
 
 

@@ -192,6 +192,16 @@ def test_sign_and_open():
     assert open_checkpoint(NOTE, ORIGIN, [LOG.vkey]) == CHECKPOINT
 
 
+def test_while_a_log_changes_its_key_both_sign():
+    new = signer(ORIGIN, 2)
+    note = sign_checkpoint(CHECKPOINT, LOG, new)
+    assert note.startswith(NOTE)
+    for keys in ([LOG.vkey], [new.vkey], [new.vkey, LOG.vkey]):
+        assert open_checkpoint(note, ORIGIN, keys) == CHECKPOINT
+    with pytest.raises(BrokenProof, match=r"signer of a checkpoint: given 'example.com/elsewhere'"):
+        sign_checkpoint(CHECKPOINT, LOG, signer("example.com/elsewhere", 1))
+
+
 def test_keys_of_others_are_passed_over():
     witness = signer("example.com/witness", 2)
     others = [

@@ -108,7 +108,7 @@ def test_a_revoked_key_says_nothing_more():
     (revoked,) = log.accept(revocation(city, MERCHANT, by=PLATFORM))
     key_id = city.key(MERCHANT).public_key.key_id
     message = (
-        f"key {key_id.hex()} of {MERCHANT}: given a key revoked at {revoked.recorded_at_us} µs, "
+        f"key {key_id.hex()} of {MERCHANT}: given a key revoked at {moment(revoked.recorded_at_us).isoformat()}, "
         "expected a key that is not revoked"
     )
     # However long ago it happened: the time that counts is the service's.

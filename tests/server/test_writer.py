@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select
-from world import COURIER, CUP, MERCHANT, ORIGIN, REGULATOR, START_US, TEA, event_id, signing_key
+from world import COURIER, CUP, MERCHANT, ORIGIN, REGULATOR, START_US, TEA, City, event_id, signing_key
 
 from ledger.checkpoint import open_checkpoint
 from ledger.envelope import Envelope
-from ledger.errors import BadInput, BrokenProof, Conflict, Reason, ServiceFault
+from ledger.errors import BadInput, Conflict, Reason, ServiceFault
 from ledger.merkle import inclusion_proof, verify_inclusion
 from ledger.note import NoteSigner
 from ledger.sequence import Resent, Sequenced, Submission
@@ -199,15 +199,38 @@ class TestTakingUp:
         found(writer, city)
         with store.transaction() as connection:
             connection.exec_driver_sql("UPDATE tiles SET data = zeroblob(length(data))")
-        with pytest.raises(ServiceFault, match="tiles, root and checkpoint that agree") as caught:
+        with pytest.raises(
+            ServiceFault, match=r"^log ledger.test/city in the database: root by the tiles: given "
+        ) as caught:
             Writer(store, signer).load()
         assert caught.value.reason is Reason.STORE_DAMAGED
 
     def test_a_checkpoint_by_another_key_is_noticed_at_the_start(self, store, writer, city):
         found(writer, city)
         stranger = NoteSigner(ORIGIN, signing_key("stranger")._key)
-        with pytest.raises(ServiceFault, match="tiles, root and checkpoint that agree"):
+        with pytest.raises(
+            ServiceFault, match="in the database: signatures of the note: given 1 by unknown keys"
+        ):
             Writer(store, stranger).load()
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ("checkpoint = CAST(checkpoint AS TEXT)", "checkpoint of log_head: given a value of type str"),
+            ("root = 'abc'", "root of log_head: given a value of type str, expected bytes"),
+            ("root = x'00'", "root by the tiles: given "),
+            ("size = 'abc'", "size of log_head: given a value of type str, expected int"),
+            ("size = -1", "in the database: size of a frontier: given -1"),
+            ("recorded_at_us = 1.5", "recorded_at_us of log_head: given a value of type float, expected int"),
+        ],
+    )
+    def test_a_head_of_any_type_is_damage(self, store, writer, signer, change, message):
+        found(writer, City())
+        with store.transaction() as connection:
+            connection.exec_driver_sql(f"UPDATE log_head SET {change}")
+        with pytest.raises(ServiceFault, match=message) as caught:
+            Writer(store, signer).load()
+        assert caught.value.reason is Reason.STORE_DAMAGED
 
     def test_a_clock_that_jumps_back_does_not_take_the_log_with_it(self, writer, city):
         found(writer, city)
@@ -307,7 +330,7 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path):
     connection.close()
 
 
-def test_a_damaged_entry_hurts_only_who_touches_it(store, writer, signer, city):
+def test_a_damaged_entry_hurts_only_who_touches_it(store, writer, city):
     found(writer, city)
     listing = city.listing()
     submit(writer, listing, city.listing(CUP))
@@ -330,5 +353,5 @@ def test_a_damaged_entry_hurts_only_who_touches_it(store, writer, signer, city):
         return answers
 
     damaged, sound = asyncio.run(both())
-    assert isinstance(damaged, BrokenProof)
+    assert damaged.verdicts[0].reason is Reason.STORE_DAMAGED
     assert isinstance(sound.verdicts[0], Sequenced)

@@ -5,6 +5,9 @@ Writing to the log, and reading it with proofs.
 
 Every answer carries a checkpoint and what is needed to verify the answer against it. Name the size of the last
 checkpoint that you verified in `known_size`, and the answer also proves that the log has only grown since.
+
+A request has at most 4 MiB, an answer at most 32 MiB. A longer request is not read: it gets RESOURCE_EXHAUSTED, from
+gRPC itself and so without an ErrorInfo. Bytes that are no request get INVALID_ARGUMENT with INVALID_REQUEST.
 """
 
 from collections import abc as _abc

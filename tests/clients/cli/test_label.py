@@ -70,3 +70,13 @@ def test_a_kind_that_there_is_not(suyuan):
     done = suyuan("label", "x", "--out", "label.png", "--symbology", "pdf417")
     assert done.status == 2
     assert "Invalid value for '--symbology'" in done.err
+
+
+def test_a_file_that_is_there_is_left_alone(suyuan):
+    Path("label.png").write_text("mine")
+    done = suyuan("label", "6901234567892", "--out", "label.png")
+    assert (done.status, done.out) == (2, "")
+    assert (
+        done.err == "Error: file label.png: given a file that exists, expected a new file [INVALID_REQUEST]\n"
+    )
+    assert Path("label.png").read_text() == "mine"

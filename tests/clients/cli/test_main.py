@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pty
 import re
@@ -22,11 +23,11 @@ from ledger.errors import BadInput, BrokenProof, Conflict, NotAuthorized, Reason
 
 COMMANDS = {
     (): ["merchant", "courier", "consumer", "platform", "regulator", "operator", "scan", "label", "keygen"],
-    ("merchant",): ["register", "list", "sell", "dispatch", "reply", "recall"],
-    ("courier",): ["register", "scan", "receive"],
+    ("merchant",): ["register", "add-key", "list", "sell", "dispatch", "reply", "recall"],
+    ("courier",): ["register", "add-key", "scan", "receive"],
     ("consumer",): ["receive", "review", "follow-up", "complain"],
-    ("platform",): ["register", "history"],
-    ("regulator",): ["genesis", "register", "status", "revoke", "recall", "verify", "audit"],
+    ("platform",): ["register", "add-key", "history"],
+    ("regulator",): ["genesis", "register", "status", "add-key", "revoke", "recall", "verify", "audit"],
     ("operator",): ["init", "serve", "rebuild", "check", "vkey"],
 }
 LEAVES = [
@@ -89,6 +90,69 @@ def test_a_slip_of_the_hand(suyuan):
     done = suyuan("regulater")
     assert done.status == 2
     assert done.err.endswith("Error: No such command 'regulater'. Did you mean 'regulator'?\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason", "message"),
+    [
+        (
+            ("keygen", "--out", "key.pem", "--algorithm", "foo"),
+            "INVALID_REQUEST",
+            "Invalid value for '--algorithm': 'foo' is not one of 'ed25519', 'p256'.",
+        ),
+        (("regulater",), "INVALID_REQUEST", "No such command 'regulater'. Did you mean 'regulator'?"),
+        (("regulator", "verify"), "INVALID_REQUEST", "Invalid value: name BARCODE, or a sale by --sale"),
+        (
+            ("operator", "check", "--database", "none.db"),
+            "NOT_FOUND",
+            "database: given no file none.db, expected a database made by operator init",
+        ),
+    ],
+)
+def test_errors_as_json(suyuan, arguments, reason, message):
+    for done in (
+        suyuan(*arguments, "--format", "json"),
+        suyuan(*arguments, "--format=json"),
+        suyuan(*arguments, SUYUAN_FORMAT="json"),
+    ):
+        assert (done.status, done.out) == (2, "")
+        [line] = done.err.splitlines()
+        error = json.loads(line)["error"]
+        assert (error["reason"], error["message"]) == (reason, message)
+        assert set(error) == {"reason", "message", "subject", "given", "expected"}
+
+
+def test_a_wrong_word_is_told_without_the_checkers_own_words(suyuan):
+    done = suyuan("keygen", "--out", "key.pem", "--algorithm", "foo")
+    assert done.err.endswith(
+        "Error: Invalid value for '--algorithm': 'foo' is not one of 'ed25519', 'p256'.\n"
+    )
+
+
+@pytest.mark.parametrize("server", ["nonsense", "127.0.0.1:99999", "127.0.0.1:0", "https://x:1", "::1:7443"])
+def test_a_server_that_is_no_address(suyuan, server):
+    done = suyuan("platform", "history", "6901234567892", "--server", server, "--vkey", "x")
+    assert done.status == 2
+    assert done.err.startswith(
+        f"Error: server: given {server}, expected HOST:PORT, such as ledger.example:7443"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("merchant", "sell", "6901234567892", "--token", "t", "--quantity"),
+        ("merchant", "list", "6901234567892", "--title", "t", "--category", "food", "--weight"),
+        ("courier", "scan", "picked-up", "SF1234567890123", "--weight"),
+        ("merchant", "dispatch", "00" * 32, "SF1234567890123", "--weight"),
+    ],
+    ids=" ".join,
+)
+def test_numbers_that_an_event_has_no_room_for(suyuan, arguments):
+    done = suyuan(*arguments, 2**32)
+    assert (done.status, done.out) == (2, "")
+    assert "4294967295" in done.err
+    assert "x<=4294967295" in " ".join(suyuan(*arguments[:2], "--help").out.split())
 
 
 # Laziness

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from world import MERCHANT, signing_key
+from world import COURIER, MERCHANT, signing_key
 
 from clients.keyfile import generate, write_key
 from clients.pending_sale import PendingSale
@@ -179,6 +179,50 @@ def test_register_a_member_of_the_own_company(online, keys, tmp_path):
     assert shown["role"] == "merchant"
     assert shown["accreditor"] == MERCHANT
     assert [one["key_id"] for one in shown["keys"]] == [key.public_key.key_id.hex()]
+
+
+@pytest.mark.parametrize("member", [None, "till-3"])
+def test_a_second_key_for_the_company_or_a_member(online, keys, goods, tmp_path, member):
+    by = ("--key", keys["merchant"])
+    holder = MERCHANT if member is None else f"{MERCHANT}/{member}"
+    if member is not None:
+        first = public_key_of(generate(), tmp_path)
+        assert online("merchant", "register", member, "--public-key", first, *by).status == 0
+    second = generate()
+    write_key(tmp_path / "second.pem", second, None)
+    added = (
+        "merchant",
+        "add-key",
+        *filter(None, [member]),
+        "--public-key",
+        public_key_of(second, tmp_path),
+        *by,
+    )
+    done = online.json(*added)
+    assert done.status == 0, done.err
+    assert (done.record["chain"], done.record["kind"]) == (holder, "key_addition")
+    listed = online("merchant", "list", goods, "--title", "茶", "--category", "food", "--key", "second.pem")
+    assert listed.status == 0, listed.err
+    again = online(*added)
+    assert again.status == 4
+    assert again.err.endswith("[KEY_IN_USE]\n")
+
+
+@pytest.mark.parametrize("who", ["platform", "regulator"])
+def test_a_key_added_by_who_has_authority(online, keys, tmp_path, who):
+    path = public_key_of(generate(), tmp_path)
+    done = online.json(who, "add-key", MERCHANT, "--public-key", path, "--key", keys[who])
+    assert done.status == 0, done.err
+    assert done.record["chain"] == MERCHANT
+
+
+def test_a_key_for_another_company_is_refused(online, keys, tmp_path):
+    path = public_key_of(generate(), tmp_path)
+    done = online("platform", "add-key", COURIER, "--public-key", path, "--key", keys["platform"])
+    assert done.status == 4
+    assert done.err.endswith("[NOT_ACCREDITOR]\n")
+    done = online("courier", "add-key", "--public-key", path, "--key", keys["courier"])
+    assert done.status == 0, done.err
 
 
 def test_register_for_another_company_is_refused(online, keys, tmp_path):

@@ -31,6 +31,7 @@ from server.grpc.errors import status_of
 COMPANY = "91330106589868712W"
 NOBODY = "91350100MA00000X0" + uscc_check_character("91350100MA00000X0")
 """Not in the city."""
+LAPSED = "91310000132207927C"
 
 
 def new_party(name="new"):
@@ -146,6 +147,15 @@ def test_register_a_company(online, keys):
     history = online("platform", "history", f"party/{COMPANY}")
     assert "│ licence JY13501020012345 until 2099-12-31\n" in history.out
     assert "● registered as courier\n" in history.out
+
+
+def test_a_licence_that_has_lapsed_is_shown_as_lapsed(online, keys):
+    new_party()
+    done = online("regulator", "register", LAPSED, "--role", "courier", "--name", "中通快递", "--public-key", "new.pub",
+                  "--licence-until", "2020-12-31", "--key", keys["regulator"])  # fmt: skip
+    assert done.status == 0, done.err
+    assert "  courier, active, licence ended on 2020-12-31\n" in online("regulator", "status", LAPSED).out
+    assert online.json("regulator", "status", LAPSED).record["licence_lapsed"] is True
 
 
 def test_register_twice_is_refused(online, keys):
@@ -284,8 +294,8 @@ def test_revoke(online, keys, till, goods, by_file):
 
 def test_revoke_a_key_of_nobody(online, keys):
     done = online("regulator", "revoke", "0" * 64, "--reason", "lost", "--key", keys["regulator"])
-    assert done.status == 4
-    assert done.err == (f"Error: key: given {'0' * 64}, expected a key of a registered party [UNKNOWN_KEY]\n")
+    assert done.status == 1
+    assert done.err == f"Error: key: given {'0' * 64}, expected a recorded key [NOT_FOUND]\n"
 
 
 def test_revoke_what_is_no_key(online, keys):

@@ -7,7 +7,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from world import CARRIER_MEMBER, MERCHANT, TEA, City
 
+from clients.cli import history
 from clients.cli.history import Record
+from clients.cli.parties import PartyNames
 from clients.cli.timeline import Timeline
 from clients.cli.verifying import _notes
 from clients.verify import VerifiedEntry
@@ -49,6 +51,25 @@ def _in_china(suyuan):
 
 def test_a_kind_unknown_to_this_version():
     assert drawn(entry_of(unknown()))[2] == "09:01:00 ● said something that this version does not know"
+
+
+def test_a_drawing_that_goes_on_names_no_day_twice(monkeypatch):
+    city = City()
+    entries = [entry_of(city.listing(title=title), index=index) for index, title in enumerate("abc")]
+    record = Record("x", str(TEA), entries, Checkpoint("ledger.test/city", 3, bytes(32)), "whole")
+
+    def lines():
+        console = Console(width=80, force_terminal=False)
+        with console.capture() as captured:
+            for part in history._drawing(record, PartyNames(None)):
+                console.print(part)
+        return captured.get().splitlines()
+
+    monkeypatch.setattr(PartyNames, "of", lambda _self, _party: "")
+    whole = lines()
+    assert sum(line.startswith("2026-05-04") for line in whole) == 1
+    monkeypatch.setattr(history, "_DRAWN_AT_ONCE", 2)
+    assert lines() == whole
 
 
 def test_a_party_without_a_name():
