@@ -66,19 +66,18 @@ def test_few_signatures_are_checked_here():
         assert verifiers.processes == []
 
 
-def test_a_process_that_dies(verifiers):
-    if not verifiers.processes:
-        pytest.skip("there is none")
-    for process in verifiers.processes:
-        os.kill(process, signal.SIGKILL)
-
-    def go_on():
+def test_a_process_that_dies():
+    def go_on(verifiers):
         for _ in range(10):
             verifiers.submit(batch(0, 256))
             list(verifiers.collect())
 
-    with pytest.raises(ServiceFault) as caught:
-        go_on()
+    with Verifiers(2) as verifiers:
+        verifiers.expect(WORTH_STARTING)
+        for process in verifiers.processes:
+            os.kill(process, signal.SIGKILL)
+        with pytest.raises(ServiceFault) as caught:
+            go_on(verifiers)
     assert str(caught.value).startswith("process that checks signatures: given one that has ended")
 
 
