@@ -25,6 +25,9 @@ from ledger.contradiction import Contradiction, is_fork
 from ledger.errors import BrokenProof, Reason
 from ledger.note import VerifierKey
 
+pytestmark = pytest.mark.xdist_group("fork drill")
+"""In one process: what these share takes long to make."""
+
 WAIT_S = 60
 """How long a checkpoint may take to be cosigned, at the very most."""
 

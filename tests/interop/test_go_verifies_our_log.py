@@ -15,6 +15,9 @@ from world import signing_key
 
 from ledger.note import NoteSigner, encode_base64
 
+pytestmark = pytest.mark.xdist_group("interop")
+"""In one process: what these share takes long to make."""
+
 SIZES = (1, 256, 257, 300, 65_536, 70_000)
 
 UNCHECKED = "downloaded inconsistent tile|entry 0 is not in the tree|invalid transparency proof"
