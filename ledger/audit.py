@@ -171,8 +171,7 @@ class Auditor:
         standing = standing or Standing.beginning()
         self._origin = origin
         self._known: dict[int, list[Checkpoint]] = {}
-        for checkpoint in known:
-            self._known.setdefault(checkpoint.size, []).append(checkpoint)
+        self.compare_with(known)
         self._state = state or State()
         self._check_signature = check_signature
         self._prefetch = prefetch
@@ -180,6 +179,11 @@ class Auditor:
         # While the tree is the computed one they are the same object, and what is appended is hashed once.
         self._tree = standing.computed if standing.tree == standing.computed else standing.tree
         self._recorded_at_us = standing.recorded_at_us
+
+    def compare_with(self, known: Iterable[Checkpoint]) -> None:
+        """Have the log compared with these checkpoints too, which were verified and seen before."""
+        for checkpoint in known:
+            self._known.setdefault(checkpoint.size, []).append(checkpoint)
 
     @property
     def size(self) -> int:

@@ -12,7 +12,7 @@ Where the log shows less than it has signed, there are two cases. What is *wrong
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Final, TypeAlias
 
@@ -53,7 +53,7 @@ class DistantAudit:
         *,
         origin: str,
         verifiers: Verifiers,
-        known: Iterable[Checkpoint] = (),
+        known: Mapping[Checkpoint, bytes] | None = None,
         saved_every: int = SAVED_EVERY,
     ) -> None:
         """Prepare an audit.
@@ -64,7 +64,7 @@ class DistantAudit:
             open_note: decides which checkpoints are believed.
             origin: the log that this should be.
             verifiers: check the signatures.
-            known: verified checkpoints from elsewhere: the log must continue them.
+            known: verified checkpoints from elsewhere, with their signed notes: the log must continue them.
             saved_every: entries after which the memory is saved.
         """
         self._log = log
@@ -78,20 +78,21 @@ class DistantAudit:
         self._is_whole = True
         """Whether all that is known of the entries read so far has been checked, but the signatures."""
         self._batch: Batch = []
-        self._known = list(known)
+        self._notes = dict(known or {})
+        self._known = list(self._notes)
         self.is_missing = False
         """Whether the log could not show something that it has signed for; what came after it was not read."""
-        self.contradicted: Checkpoint | None = None
-        """The checkpoint seen before that the new one contradicts."""
+        self.contradiction: tuple[bytes, bytes] | None = None
+        """Two signed notes that contradict each other, the one that was seen first and the other."""
         self.note = b""
         """The signed note of the checkpoint up to which the log is read."""
         self.before = None if self._moment.seen is None else _believed(self._moment.seen)
         """The newest checkpoint that earlier audits saw."""
         if self.before is not None and self.before not in self._known:
             self._known.insert(0, self.before)
+            self._notes[self.before] = self._moment.seen or b""
         self._auditor = Auditor(
             origin,
-            known=[one for one in self._known if one.size > self._begun_at],
             state=memory.state,
             check_signature=self._put_off,
             prefetch=memory.state.prefetch,
@@ -124,10 +125,14 @@ class DistantAudit:
                 contradicts one: `contradicted`.
             BadInput: the memory cannot be used.
         """
+        if self._moment.fork is not None:
+            # Who was caught with two histories is not innocent because one of them is shown today.
+            one, other = map(_believed, self._moment.fork)
+            raise self._fork(one, other.root, self._moment.fork)
         self.note = self._log.checkpoint()
         checkpoint = self._open(self.note)
         self._compare(checkpoint)
-        self._moment.seen = self.note
+        self._auditor.compare_with(one for one in self._known if self._begun_at < one.size <= checkpoint.size)
         self._verifiers.expect(checkpoint.size - self._begun_at)
         self._verifiers.submit(self._moment.owed)
         try:
@@ -149,6 +154,9 @@ class DistantAudit:
         report.size = self._auditor.size
         if was_read:
             self._auditor.conclude(checkpoint)
+            for before in report.contradicted:
+                if report.root == checkpoint.root:
+                    self._moment.fork = (self._notes[before], self.note)
             # What the audit before this one has found already is nothing new.
             report.findings = list(dict.fromkeys(report.findings))
         self._save()
@@ -161,8 +169,8 @@ class DistantAudit:
             BrokenProof: `ROLLBACK` or `FORK`.
         """
         for known in self._known:
-            if checkpoint.size < known.size:
-                self.contradicted = known
+            if checkpoint.size < known.size and not self._is_behind(known, checkpoint):
+                self.contradiction = (self._notes[known], self.note)
                 raise BrokenProof(
                     Reason.ROLLBACK,
                     f"size of the log {known.origin}",
@@ -173,9 +181,24 @@ class DistantAudit:
                 raise self._fork(known, checkpoint.root)
         if self._begun_at:
             for known in self._known:
-                root = self._root_told(known, checkpoint)
+                root = self._root_told(known, checkpoint) if known.size <= checkpoint.size else known.root
                 if root != known.root:
                     raise self._fork(known, root)
+
+    def _is_behind(self, known: Checkpoint, checkpoint: Checkpoint) -> bool:
+        """Whether the log still shows the larger tree, and that it continues the one of its checkpoint.
+
+        A log with witnesses tells its newest head over gRPC, and publishes what a quorum has cosigned: an older one.
+        The tiles are there up to the head. A log that was rolled back has them no more.
+        """
+        try:
+            proof = consistency_proof(checkpoint.size, known.size, self._log.nodes(known.size))
+            verify_consistency(checkpoint.size, checkpoint.root, known.size, known.root, proof)
+        except ServiceFault:
+            raise
+        except LedgerError:
+            return False
+        return True
 
     def _root_told(self, known: Checkpoint, checkpoint: Checkpoint) -> bytes:
         """What the log tells by now to be the root at the size of a checkpoint seen before; that one's if unknown.
@@ -199,7 +222,7 @@ class DistantAudit:
             return _root_at(known.size, checkpoint, nodes)
         return known.root
 
-    def _fork(self, known: Checkpoint, root: bytes) -> Exception:
+    def _fork(self, known: Checkpoint, root: bytes, pair: tuple[bytes, bytes] | None = None) -> Exception:
         """What is raised of a fork, which is remembered for ever."""
         error = BrokenProof(
             Reason.FORK,
@@ -207,7 +230,7 @@ class DistantAudit:
             given=root.hex(),
             expected=f"{known.root.hex()} (checkpoint seen before): history was rewritten",
         )
-        self.contradicted = known
+        self.contradiction = self._moment.fork = pair or (self._notes[known], self.note)
         self._find(error.reason, str(error))
         self._save()
         return error
@@ -296,6 +319,10 @@ class DistantAudit:
         moment = self._moment
         moment.report, moment.standing = self._auditor.report, self._auditor.standing
         moment.owed = self._verifiers.owed()
+        if self.note and self.contradiction is None and moment.fork is None:
+            seen = self.before
+            if seen is None or seen.size <= _believed(self.note).size:
+                moment.seen = self.note
         self._memory.save(moment)
         self._saved_at = self._auditor.size
 

@@ -63,6 +63,8 @@ class Moment:
     """The newest checkpoint that was seen: a signed note."""
     owed: Batch = field(default_factory=list)
     """Signatures that are still to be checked."""
+    fork: tuple[bytes, bytes] | None = None
+    """Two signed checkpoints of which neither continues the other: the one that was seen first, and the other."""
 
 
 class AuditMemory:
@@ -120,8 +122,9 @@ class AuditMemory:
                 "SELECT place, spki, signature, payload FROM owed ORDER BY number"
             ).fetchall()
         report = AuditReport(self._origin)
+        fork = (told["forked"], told["fork"]) if told.get("fork") and told.get("forked") else None
         if "counts" not in told:
-            return Moment(report, seen=told.get("seen"))
+            return Moment(report, seen=told.get("seen"), fork=fork)
         try:
             counts = json.loads(told["counts"])
             for name in _COUNTS:
@@ -139,6 +142,7 @@ class AuditMemory:
             edge,
             told.get("seen"),
             owed,
+            fork,
         )
 
     def save(self, moment: Moment) -> None:
@@ -160,6 +164,8 @@ class AuditMemory:
             "tree": None if standing.tree is None else b"".join(standing.tree.nodes),
             "edge": None if edge is None else b"".join(edge.tiles),
             "seen": moment.seen,
+            "forked": moment.fork[0] if moment.fork else None,
+            "fork": moment.fork[1] if moment.fork else None,
         }
         with self._readable(), self._transaction():
             self.state.save()

@@ -156,8 +156,9 @@ def compare(
 ) -> None:
     """Compare checkpoints that several people were shown: are they all of one log?
 
-    What you have seen yourself is compared too. Two signed checkpoints that do not go together prove misconduct to
-    anybody. Exit status 0 if all go together, 6 if the log has forked.
+    What you have seen yourself is compared too, and what the service shows now. Two signed checkpoints that do not go
+    together prove misconduct to anybody. Exit status 0 if all go together, 6 if the log has forked, 7 if the service
+    shows less than was signed.
 
     Example:
       suyuan regulator compare alice.checkpoint bob.checkpoint

@@ -18,19 +18,22 @@ from clients.cli.forms import checkpoint_record
 from clients.cli.inputs import read_input
 from clients.cli.output import local_text, shown
 from clients.cli.session import Session
-from clients.cli.status import Status
+from clients.cli.status import Status, verdict_of
 from clients.new_file import write_new
+from clients.trust import MemoryTrust
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.contradiction import Contradiction, is_fork
-from ledger.errors import BrokenProof, LedgerError, Reason
+from ledger.errors import BrokenProof, Reason
 from ledger.merkle import verify_consistency
 from ledger.note import SignedNote
-from ledger.policy import printable_name
+from ledger.policy import Policy, printable_name
 
 if TYPE_CHECKING:
     from ledger.cosignature import Cosignature
 
 _JSON: Final = b"{"
+
+_VERDICTS: Final = ((Reason.FORK, "FORK"), (Reason.ROLLBACK, "ROLLBACK"))
 
 
 def show(session: Session, out: Path | None) -> None:
@@ -78,6 +81,9 @@ class _Signed:
 def compare(session: Session, files: Sequence[Path], *, offline: bool) -> Status:
     """Tell whether signed checkpoints are all of one log that has only grown, and print the verdict.
 
+    What is kept as evidence proves something by itself: two trees of one size, or a checkpoint that the service has
+    signed and cannot connect with another that is signed too.
+
     Args:
         session: whose own remembered checkpoint is compared too, and whose service proves the growth.
         files: signed checkpoints, or evidence of a contradiction as it was kept.
@@ -89,15 +95,27 @@ def compare(session: Session, files: Sequence[Path], *, offline: bool) -> Status
         BadInput: a file cannot be read.
     """
     signed = list(_read(session, files))
+    found = [] if offline else _contradicting_service(session, signed)
     ordered = sorted(signed, key=lambda one: one.checkpoint.size)
-    found = [
-        contradiction
-        for before, after in pairwise(ordered)
-        if (contradiction := _contradiction(session, before, after, offline=offline)) is not None
+    found += [
+        _contradiction(
+            session,
+            Reason.FORK,
+            f"two trees of {one.checkpoint.size} entries are signed: "
+            f"{one.checkpoint.root.hex()} and {other.checkpoint.root.hex()}",
+            (one, other),
+        )
+        for one, other in pairwise(ordered)
+        if is_fork(one.checkpoint, other.checkpoint)
     ]
-    unproven = _unproven(ordered) if offline else 0
-    kept = [session.trust.keep(one) for one in found]
-    verdict = "FORK" if found else "CONSISTENT" if not unproven else "NOT COMPARED"
+    sizes = [one.checkpoint.size for one in ordered]
+    unproven = sum(before != after for before, after in pairwise(sizes)) if offline else 0
+    kept = list(dict.fromkeys(session.trust.keep(one) for one in found))
+    reasons = {one.reason for one in found}
+    verdict = next(
+        (word for reason, word in _VERDICTS if reason in reasons),
+        "NOT COMPARED" if unproven else "CONSISTENT",
+    )
     session.out.result(
         {
             "consistent": not found and not unproven,
@@ -119,8 +137,37 @@ def compare(session: Session, files: Sequence[Path], *, offline: bool) -> Status
         ],
     )
     if found:
-        return Status.FORK
+        return verdict_of(reasons)
     return Status.NEGATIVE if unproven else Status.OK
+
+
+def _contradicting_service(session: Session, signed: list[_Signed]) -> list[Contradiction]:
+    """What the service's own newest head contradicts; that head is put to those that are compared."""
+    # A client that remembers nothing: a head that goes back is to be compared, and not only refused.
+    client = session.connect(MemoryTrust(session.trust), Policy.of(*session.vkeys))
+    head = _Signed("the service, now", client.checkpoint_note, client.checkpoint())
+    found = []
+    for one in signed:
+        old, new = one.checkpoint, head.checkpoint
+        if old.size > new.size:
+            message = f"the service shows {new.size} entries; the log has signed {old.size}"
+            found.append(_contradiction(session, Reason.ROLLBACK, message, (one, head)))
+        elif old.size < new.size:
+            try:
+                proof = client.growth_proof(old.size, new.size)
+                verify_consistency(old.size, old.root, new.size, new.root, proof)
+            except BrokenProof as error:
+                message = f"the log cannot prove that the tree of {new.size} entries continues that of {old.size}: {error}"
+                found.append(_contradiction(session, Reason.FORK, message, (one, head)))
+    signed.append(head)
+    return found
+
+
+def _contradiction(
+    session: Session, reason: Reason, message: str, pair: tuple[_Signed, _Signed]
+) -> Contradiction:
+    at_us = time.time_ns() // 1_000
+    return Contradiction(session.origin, reason, message, at_us, (pair[0].note, pair[1].note))
 
 
 def _read(session: Session, files: Iterable[Path]) -> Iterator[_Signed]:
@@ -144,33 +191,6 @@ def _opened(session: Session, source: str, note: bytes) -> _Signed:
     except BrokenProof as error:
         subject = f"checkpoint in {source}: {error.subject}"
         raise BrokenProof(error.reason, subject, given=error.given, expected=error.expected) from error
-
-
-def _contradiction(
-    session: Session, before: _Signed, after: _Signed, *, offline: bool
-) -> Contradiction | None:
-    """What two checkpoints prove, the smaller one given first."""
-    old, new = before.checkpoint, after.checkpoint
-    if is_fork(old, new):
-        message = f"two trees of {old.size} entries are signed: {old.root.hex()} and {new.root.hex()}"
-    elif old.size == new.size or offline:
-        return None
-    else:
-        try:
-            proof = session.client.growth_proof(old.size, new.size)
-            verify_consistency(old.size, old.root, new.size, new.root, proof)
-            return None
-        except LedgerError as error:
-            if not isinstance(error, BrokenProof):
-                raise
-            message = f"the log cannot prove that the tree of {new.size} entries continues that of {old.size}: {error}"
-    at_us = time.time_ns() // 1_000
-    return Contradiction(session.origin, Reason.FORK, message, at_us, (before.note, after.note))
-
-
-def _unproven(ordered: Sequence[_Signed]) -> int:
-    sizes = [one.checkpoint.size for one in ordered]
-    return sum(before != after for before, after in pairwise(sizes))
 
 
 def _named(session: Session, cosigned: Iterable[Cosignature]) -> list[tuple[str, Cosignature]]:

@@ -17,6 +17,7 @@ from clients.audit.memory import AuditMemory, forget, path_of
 from clients.audit.signatures import Verifiers, processors
 from clients.cli.auditing import keep_evidence, remember, report_lines, report_record
 from clients.cli.inputs import read_input
+from clients.cli.output import error_record, shown
 from clients.cli.session import Session
 from clients.cli.status import Status, verdict_of
 from clients.tiles.fetch import Site
@@ -79,13 +80,20 @@ def audit(
 
     Raises:
         ServiceFault: the log does not answer.
-        BrokenProof: the checkpoint is not believed, or a remembered one, or one in the files, is not signed by the log.
         BadInput: a file, the URL or the memory cannot be used.
     """
     if from_scratch:
         forget(_memory_of(session))
-    with session.out.progress("Auditing") as progress:
-        audited = audit_once(session, url, files, jobs=jobs, progress=progress)
+    try:
+        with session.out.progress("Auditing") as progress:
+            audited = audit_once(session, url, files, jobs=jobs, progress=progress)
+    except BrokenProof as error:
+        kept = [f"  evidence against the log was kept: {shown(error.evidence)}"] if error.evidence else []
+        session.out.result(
+            {"verified": False, "origin": session.origin, "url": url, "error": error_record(error)},
+            [f"NOT VERIFIED  {session.origin}", f"  {shown(str(error))} [{error.reason}]", *kept],
+        )
+        return verdict_of([error.reason])
     session.out.result(audited.record(), audited.lines())
     return audited.status
 
@@ -93,7 +101,12 @@ def audit(
 def audit_once(
     session: Session, url: str, files: Iterable[Path], *, jobs: int | None, progress: Progress
 ) -> Audited:
-    """Audit what is new, and remember the checkpoint if all holds; as `audit`."""
+    """Audit what is new, and remember the checkpoint if all holds.
+
+    Raises:
+        BrokenProof: the checkpoint is not believed, or a remembered one, or one in the files, is not signed by the log.
+        LedgerError: as `audit`.
+    """
     origin = session.origin
     remembered = session.trust.newest(origin)
     notes = {}
@@ -117,7 +130,7 @@ def audit_once(
         try:
             report = distant.run(progress)
         except BrokenProof as error:
-            _keep(session, error, distant, notes)
+            _keep(session, error, distant)
             raise
         kept = keep_evidence(session, report, notes, distant.note)
     if report.verified:
@@ -129,12 +142,9 @@ def _memory_of(session: Session) -> Path:
     return path_of(session.settings.state / "audits", session.origin)
 
 
-def _keep(
-    session: Session, error: BrokenProof, distant: DistantAudit, notes: dict[Checkpoint, bytes]
-) -> None:
+def _keep(session: Session, error: BrokenProof, distant: DistantAudit) -> None:
     """Keep the two checkpoints that contradict each other, if that is what an error is about."""
-    if distant.contradicted is not None:
-        pair = (notes[distant.contradicted], distant.note)
+    if distant.contradiction is not None:
         at_us = time.time_ns() // 1_000
-        found = Contradiction(session.origin, error.reason, str(error), at_us, pair)
+        found = Contradiction(session.origin, error.reason, str(error), at_us, distant.contradiction)
         error.evidence = session.trust.keep(found)

@@ -138,13 +138,18 @@ class Session(Believing):
         """The service, through the SDK."""
         return self.connect(self.trust)
 
-    def connect(self, trust: TrustStore) -> LedgerClient:
-        """A connection of its own, with its own memory of what it has seen; closed when the command ends."""
+    def connect(self, trust: TrustStore, policy: Policy | None = None) -> LedgerClient:
+        """A connection of its own, with its own memory of what it has seen; closed when the command ends.
+
+        Args:
+            trust: the memory.
+            policy: whom to believe, if not whom the user believes.
+        """
         from clients.sdk import LedgerClient  # noqa: PLC0415 - gRPC takes long to load, and not every call needs it
 
         client = LedgerClient(
             self.target,
-            self.policy,
+            policy or self.policy,
             trust=trust,
             root_certificates=None if self.ca is None else read_input(self.ca, "root certificates"),
             timeout_s=self.timeout_s,

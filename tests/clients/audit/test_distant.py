@@ -14,7 +14,7 @@ from clients.audit.memory import AuditMemory
 from clients.audit.signatures import Verifiers
 from clients.tiles.fetch import Site
 from clients.tiles.log import TiledLog
-from ledger.checkpoint import Checkpoint, open_checkpoint
+from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.entry import Entry
 from ledger.errors import BrokenProof, Reason, ServiceFault
 from ledger.frontier import Frontier
@@ -51,7 +51,13 @@ class Auditing:
             AuditMemory(self.path, ORIGIN, near=50) as memory,
         ):
             self.last = DistantAudit(
-                TiledLog(site), memory, opened, origin=ORIGIN, verifiers=verifiers, known=known, **more
+                TiledLog(site),
+                memory,
+                opened,
+                origin=ORIGIN,
+                verifiers=verifiers,
+                known={one: sign_checkpoint(one, SIGNER) for one in known},
+                **more,
             )
             return self.last.run(progress)
 
@@ -312,7 +318,7 @@ def test_a_rollback(auditing):
     with pytest.raises(BrokenProof) as caught:
         auditing(leaves=long_log(299))
     assert caught.value.reason is Reason.ROLLBACK
-    assert auditing.last.contradicted.size == 300
+    assert opened(auditing.last.contradiction[0]).size == 300
     assert auditing(leaves=long_log(301)).verified, "an old copy is no proof of a crime"
 
 
@@ -330,10 +336,13 @@ def test_a_fork(auditing, size):
     with pytest.raises(BrokenProof) as caught:
         auditing(leaves=forked(size, 299))
     assert caught.value.reason is Reason.FORK
-    assert auditing.last.contradicted.size == 300
+    assert opened(auditing.last.contradiction[0]).size == 300
     assert not any(path.startswith("tile/entries/") for path in auditing.server.asked)
-    report = auditing(leaves=long_log(600))
-    assert found(report) == [(None, Reason.FORK)], "it is not forgotten"
+    pair = auditing.last.contradiction
+    with pytest.raises(BrokenProof) as again:
+        auditing(leaves=long_log(600))
+    assert again.value.reason is Reason.FORK, "it is not forgotten"
+    assert auditing.last.contradiction == pair
 
 
 def test_a_fork_behind_an_audit_that_was_interrupted(auditing):
@@ -347,6 +356,11 @@ def test_a_fork_behind_an_audit_that_was_interrupted(auditing):
     assert auditing.last.begun_at == 512
     assert (None, Reason.FORK) in found(report)
     assert [one.size for one in report.contradicted] == [700]
+    with pytest.raises(BrokenProof) as caught:
+        auditing(leaves=long_log(900))
+    assert caught.value.reason is Reason.FORK
+    assert [opened(note).size for note in auditing.last.contradiction] == [700, 800]
+    assert opened(auditing.last._moment.seen).size == 700, "what was seen before is not the fork"
 
 
 @pytest.mark.parametrize("size", [1, 200, 256, 300, 500])
@@ -358,7 +372,7 @@ def test_a_checkpoint_from_elsewhere(auditing, size):
     with pytest.raises(BrokenProof) as caught:
         auditing(other)
     assert caught.value.reason is Reason.FORK
-    assert auditing.last.contradicted == other
+    assert opened(auditing.last.contradiction[0]) == other
 
 
 def test_a_checkpoint_from_elsewhere_of_the_size_that_was_read(auditing):
@@ -370,7 +384,20 @@ def test_a_checkpoint_from_elsewhere_of_the_size_that_was_read(auditing):
     with pytest.raises(BrokenProof) as caught:
         auditing(other, leaves=long_log(400))
     assert caught.value.reason is Reason.FORK
-    assert auditing.last.contradicted == other
+    assert opened(auditing.last.contradiction[0]) == other
+
+
+def test_a_log_that_publishes_an_older_head_than_it_has_told(auditing):
+    """Which a log with witnesses does: its tiles are there up to the newest head."""
+    newest = opened(note_for(long_log(301)))
+    auditing.server.files = {**files_for(long_log(301)), **files_for(long_log(300))}
+    report = auditing(newest)
+    assert report.verified
+    assert report.size == 300
+    other = opened(note_for(forked(301, 299)))
+    with pytest.raises(BrokenProof) as caught:
+        auditing(other)
+    assert caught.value.reason is Reason.ROLLBACK, "it shows nothing that leads there"
 
 
 def test_a_checkpoint_from_elsewhere_ahead_of_the_log(auditing):

@@ -16,6 +16,7 @@ from world import ORIGIN, TEA, City, signing_key
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.contradiction import Contradiction
 from ledger.cosignature import Cosigner
+from ledger.errors import Reason
 from ledger.note import NoteSigner, VerifierKey
 
 W1 = Cosigner("witness.test/w1", signing_key("w1")._key)
@@ -65,8 +66,9 @@ def test_checkpoints_of_one_log(own):
     assert done.status == 0
     lines = done.out.splitlines()
     assert lines[0] == f"CONSISTENT  {ORIGIN}"
-    assert [line.split()[0] for line in lines[1:]] == ["6", "7", "7"]
+    assert [line.split()[0] for line in lines[1:]] == ["6", "7", "7", "7"]
     assert lines[3].endswith("(seen before)")
+    assert lines[4].endswith("(the service, now)")
 
 
 def test_without_the_service_sizes_cannot_be_compared(own, monkeypatch):
@@ -129,9 +131,26 @@ def test_two_people_find_out_that_they_were_shown_two_logs(two_faced):
 
 def test_sizes_that_the_log_cannot_connect(two_faced, tmp_path):
     with served(tmp_path / "carols") as service:
-        done = two_faced("regulator", "compare", "alice", "carol", "--server", service.target)
+        done = two_faced.json("regulator", "compare", "alice", "carol", "--server", service.target)
         assert done.status == 6
-        assert "the log cannot prove that the tree of 8 entries continues that of 7" in done.out
+        [message] = done.record["contradictions"]
+        assert message.startswith("the log cannot prove that the tree of 8 entries continues that of 7")
+        [kept] = done.record["evidence"]
+        evidence = Contradiction.parse(Path(kept).read_bytes())
+        assert evidence.checkpoints == (Path("alice").read_bytes(), Path("carol").read_bytes())
+        again = two_faced(
+            "regulator", "compare", kept, "--server", service.target, SUYUAN_STATE=tmp_path / "x"
+        )
+        assert again.status == 6, "whoever is given it can have it confirmed"
+
+
+def test_a_service_that_shows_less_than_was_signed(two_faced, tmp_path):
+    with served(tmp_path / "common") as service:
+        done = two_faced.json("regulator", "compare", "alice", "--server", service.target)
+    assert done.status == 7
+    assert done.record["contradictions"] == ["the service shows 6 entries; the log has signed 7"]
+    [kept] = done.record["evidence"]
+    assert Contradiction.parse(Path(kept).read_bytes()).reason is Reason.ROLLBACK
 
 
 def test_what_the_log_has_not_signed_proves_nothing(online, service):

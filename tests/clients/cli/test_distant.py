@@ -93,8 +93,9 @@ def test_a_rollback_has_its_own_status(auditing, server):
     assert auditing("regulator", "audit", server.url).status == 0
     server.files = files_for(long_log(599))
     done = auditing.json("regulator", "audit", server.url)
-    assert (done.status, done.out) == (7, "")
-    error = json.loads(done.err)["error"]
+    assert (done.status, done.err) == (7, "")
+    assert done.record["verified"] is False
+    error = done.record["error"]
     assert (error["reason"], error["given"]) == ("ROLLBACK", "599 entries")
     assert error["evidence"]
 
@@ -106,8 +107,9 @@ def test_a_checkpoint_that_no_witness_has_seen(auditing, server, tmp_path):
     policy = tmp_path / "policy"
     policy.write_text(f"log {VKEY}\nwitness one {witness}\nquorum one\n")
     done = auditing("regulator", "audit", server.url, "--policy", policy)
-    assert (done.status, done.out) == (8, "")
-    assert "[UNWITNESSED]" in done.err
+    assert (done.status, done.err) == (8, "")
+    assert done.out.startswith(f"NOT VERIFIED  {ORIGIN}\n")
+    assert "[UNWITNESSED]" in done.out
     assert auditing("regulator", "audit", server.url).status == 0, "and is nothing that sticks to the log"
 
 
@@ -201,7 +203,7 @@ def test_the_log_changes_its_key(auditing, server, monkeypatch):
     after = NoteSigner(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
     server.files = files_for(long_log(700))
     server.files["checkpoint"] = note_for(long_log(700), signer=after)
-    assert auditing("regulator", "audit", server.url).status == 5, (
+    assert auditing("regulator", "audit", server.url).status == 1, (
         "nobody has said that this key is the log's"
     )
     monkeypatch.setenv("SUYUAN_VKEY", f"{VKEY} {after.vkey}")
