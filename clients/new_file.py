@@ -43,6 +43,16 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         raise file_refusal(path, error.strerror, "a file that can be written") from error
 
 
+def ensure_private(path: Path) -> None:
+    """Make an empty file of mode 0600 where there is none, for SQLite to fill; the files beside it get that mode too.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a new file that others may read; nobody ever sees a part of it under its name.
 

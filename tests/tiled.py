@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from world import ORIGIN, City, Log
@@ -106,6 +108,8 @@ class Server:
     url: str = ""
     packed: bool = True
     """Whether bundles are compressed."""
+    last: bool = False
+    """Whether every answer says that no other comes over its connection."""
     asked: list[str] = field(default_factory=list)
     """The paths that were asked for."""
     tricks: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
@@ -135,6 +139,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             answer(self, found)
 
+    def end_headers(self):
+        if self.shown.last:
+            self.send_header("Connection", "close")
+        super().end_headers()
+
     def log_message(self, *_):
         """Say nothing."""
 
@@ -148,19 +157,43 @@ def answer(handler, body: bytes, status: int = 200, headers: dict[str, str] | No
     handler.wfile.write(body)
 
 
+class _FolderHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Say nothing."""
+
+
 @contextmanager
-def serving(files: dict[str, bytes]) -> Iterator[Server]:
+def serving(files: dict[str, bytes], *, protocol: str = "HTTP/1.1", last: bool = False) -> Iterator[Server]:
     """A server of these files on a free port; ends with the block."""
-    shown = Server(files)
-    handler = type("Handler", (_Handler,), {"shown": shown})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        shown.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    shown = Server(files, last=last)
+    with _listening(
+        type("Handler", (_Handler,), {"shown": shown, "protocol_version": protocol})
+    ) as shown.url:
         try:
             yield shown
         finally:
             shown.released.set()
+
+
+@contextmanager
+def serving_folder(folder: Path, files: dict[str, bytes]) -> Iterator[Server]:
+    """The same as `python -m http.server` does it, of files in a folder; it notes nothing and plays no tricks."""
+    for path, content in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    with _listening(partial(_FolderHandler, directory=str(folder))) as url:
+        yield Server(files, url)
+
+
+@contextmanager
+def _listening(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
             server.shutdown()
             thread.join()

@@ -25,6 +25,7 @@ from typing import Any, Final, Self
 
 from clients.audit.records import NEAR, StoredState
 from clients.audit.signatures import Batch
+from clients.new_file import ensure_private
 from ledger.audit import AuditReport, Finding, Standing
 from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
 from ledger.frontier import Frontier, RightEdge
@@ -86,6 +87,7 @@ class AuditMemory:
         self._origin = origin
         with self._readable():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ensure_private(path)
             self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
             try:
                 self._prepare()
@@ -214,7 +216,8 @@ class AuditMemory:
         try:
             yield
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            # The low byte is the kind; SQLite tells more above it, such as that the other is recovering the file.
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise ServiceFault(
                     Reason.STORE_UNAVAILABLE,
                     f"memory of the audit {self.path}",

@@ -194,8 +194,17 @@ _now = _Now()
 class _TimedReader(io.RawIOBase):
     """Reads a socket until the deadline: a byte now and then does not keep it open."""
 
-    def __init__(self, sock: Any, deadline: float) -> None:
+    def __init__(self, sock: Any, hold: io.RawIOBase, deadline: float) -> None:
+        """Read.
+
+        Args:
+            sock: the socket.
+            hold: a file made of it. While that is open, `sock.close()` does not close: so http.client leaves the
+                socket to an answer after which there is no other.
+            deadline: by `time.monotonic`.
+        """
         self._sock = sock
+        self._hold = hold
         self._silence_s = sock.gettimeout()
         self._deadline = deadline
 
@@ -210,14 +219,17 @@ class _TimedReader(io.RawIOBase):
         received: int = self._sock.recv_into(buffer)
         return received
 
+    def close(self) -> None:
+        super().close()
+        self._hold.close()
+
 
 class _TimedAnswer(http.client.HTTPResponse):
     """An answer whose status, headers and body have one deadline."""
 
     def __init__(self, sock: Any, *more: Any, **options: Any) -> None:
         super().__init__(sock, *more, **options)
-        self.fp.close()
-        self.fp = io.BufferedReader(_TimedReader(sock, _now.deadline), _PIECE)
+        self.fp = io.BufferedReader(_TimedReader(sock, self.fp.detach(), _now.deadline), _PIECE)
 
 
 class _TimedPlain(HTTPConnection):

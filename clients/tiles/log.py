@@ -163,16 +163,17 @@ class TiledLog:
 
     def _partial_or_whole(self, part: str, whole: str, most: int, wrong: Reason) -> tuple[bytes, bool]:
         """A file and whether it is the whole one, which takes the place of a partial one that is gone."""
-        if part != whole:
-            found = self._site.get(Wanted(part, most, wrong))
-            if found is not None:
-                return found, False
-        return self._get(whole, most, wrong), True
+        if part == whole:
+            return self._get(whole, most, wrong), True
+        found = self._site.get(Wanted(part, most, wrong))
+        if found is not None:
+            return found, False
+        return self._get(whole, most, wrong, f"HTTP status 404, and before that for {part}"), True
 
-    def _get(self, path: str, most: int, wrong: Reason) -> bytes:
+    def _get(self, path: str, most: int, wrong: Reason, missing: str = "HTTP status 404") -> bytes:
         found = self._site.get(Wanted(path, most, wrong))
         if found is None:
-            raise Conflict(Reason.NOT_FOUND, f"{self.url}/{path}", given="HTTP status 404", expected="a file")
+            raise Conflict(Reason.NOT_FOUND, f"{self.url}/{path}", given=missing, expected="a file")
         return found
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from clients.new_file import ensure_private
 from ledger.checkpoint import Checkpoint
 from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
 from ledger.note import SignedNote, VerifierKey
@@ -114,11 +115,12 @@ class Memory:
         """
         self._path = path
         try:
+            ensure_private(path)
             self._connection = sqlite3.connect(
                 path, timeout=busy_s, isolation_level=None, check_same_thread=False
             )
-        except sqlite3.Error as error:
-            raise self._unusable(str(error)) from error
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(getattr(error, "strerror", None) or str(error)) from error
         try:
             self._prepare()
         except BaseException as error:

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from tiled import SIGNER, bundles_for, files_for, long_log, note_for, serving, tiles_for
+from tiled import SIGNER, bundles_for, files_for, long_log, note_for, serving, serving_folder, tiles_for
 from world import MERCHANT, ORIGIN, altered, audit, founded
 
 from clients.audit import signatures
@@ -78,6 +78,14 @@ def told(report):
 
 
 # Good logs
+
+
+def test_a_log_that_python_serves_from_a_folder(tmp_path):
+    """It closes the connection after each answer."""
+    with serving_folder(tmp_path / "log", files_for(long_log(1_000))) as server:
+        for attempt in range(8):
+            report = Auditing(server, tmp_path / f"audit {attempt}")()
+            assert (report.size, report.findings) == (1_000, [])
 
 
 @pytest.mark.parametrize("size", SIZES)

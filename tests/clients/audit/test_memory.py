@@ -70,6 +70,15 @@ def test_a_memory_in_use(tmp_path):
     assert caught.value.given == "in use by another audit"
 
 
+def test_a_memory_is_for_its_owner_only(tmp_path):
+    with AuditMemory(tmp_path / "a", ORIGIN) as memory:
+        memory.save(moment(3))
+        assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+            "a": 0o600,
+            "a-wal": 0o600,
+        }
+
+
 def test_a_damaged_memory(tmp_path):
     with AuditMemory(tmp_path / "a", ORIGIN) as memory:
         memory.save(moment(300))

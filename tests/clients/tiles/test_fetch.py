@@ -14,9 +14,17 @@ from ledger.errors import BadInput, BrokenProof, Reason, ServiceFault
 FILE = Wanted("tile/0/000", 8_192, Reason.BAD_INCLUSION_PROOF)
 
 
-@pytest.fixture
-def server():
-    with serving({}) as server:
+MANNERS = {
+    "connections that stay": {},
+    "HTTP/1.0": {"protocol": "HTTP/1.0"},
+    "Connection: close": {"last": True},
+}
+
+
+@pytest.fixture(params=MANNERS.values(), ids=MANNERS.keys())
+def server(request):
+    """What holds, holds of every server; many, Python's own among them, close the connection after each answer."""
+    with serving({}, **request.param) as server:
         yield server
 
 
@@ -36,8 +44,24 @@ def refusal(site, family, wanted=FILE):
 def test_a_file(server, site):
     server.files[FILE.path] = bytes(8_192)
     assert site.get(FILE) == bytes(8_192)
-    assert site.get(FILE) == bytes(8_192), "over the same connection"
+    assert site.get(FILE) == bytes(8_192), "over the same connection, where it stays"
     assert server.asked == [FILE.path] * 2
+
+
+def test_a_file_that_comes_after_its_headers(server):
+    def slowly(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(4):
+            time.sleep(0.02)
+            handler.wfile.write(bytes(100_000))
+        handler.close_connection = True
+
+    server.tricks[FILE.path] = slowly
+    with Site(server.url, timeout_s=10) as site:
+        for _ in range(8):
+            assert site.get(Wanted(FILE.path, 400_000, FILE.wrong)) == bytes(400_000)
+    assert len(server.asked) == 8, "each at the first try"
 
 
 def test_no_file(server, site):
@@ -71,11 +95,12 @@ def test_what_is_no_address_of_a_log(url):
 
 
 def test_a_file_that_is_too_large(server, site):
-    server.files[FILE.path] = bytes(8_193)
-    error = refusal(site, BrokenProof)
-    assert error.reason is Reason.BAD_INCLUSION_PROOF
-    assert error.expected == "at most 8192 bytes"
-    assert len(server.asked) == 1
+    for tries, size in enumerate([8_193, 1_000_000] * 8, 1):
+        server.files[FILE.path] = bytes(size)
+        error = refusal(site, BrokenProof)
+        assert error.reason is Reason.BAD_INCLUSION_PROOF
+        assert error.expected == "at most 8192 bytes"
+        assert len(server.asked) == tries
 
 
 def test_a_file_without_an_end(server, site):
@@ -88,7 +113,8 @@ def test_a_file_without_an_end(server, site):
         handler.close_connection = True
 
     server.tricks[FILE.path] = flood
-    assert refusal(site, BrokenProof).expected == "at most 8192 bytes"
+    for _ in range(8):
+        assert refusal(site, BrokenProof).expected == "at most 8192 bytes"
 
 
 def test_a_small_file_that_unpacks_to_a_large_one(server, site):
@@ -96,7 +122,8 @@ def test_a_small_file_that_unpacks_to_a_large_one(server, site):
     server.tricks[FILE.path] = lambda handler: answer(handler, bomb, headers={"Content-Encoding": "gzip"})
     wanted = Wanted(FILE.path, 100_000, FILE.wrong)
     assert len(bomb) < 100_000
-    assert refusal(site, BrokenProof, wanted).expected == "at most 100000 bytes"
+    for _ in range(8):
+        assert refusal(site, BrokenProof, wanted).expected == "at most 100000 bytes"
 
 
 @pytest.mark.parametrize(
@@ -156,6 +183,18 @@ def test_an_answer_that_is_cut_short(server, site):
     server.files[FILE.path] = b"there"
     server.tricks[FILE.path] = cut
     assert site.get(FILE) == b"there"
+
+
+def test_answers_that_are_always_cut_short(server):
+    def cut(handler):
+        answer(handler, b"half", headers={"Content-Length": "8"})
+        handler.close_connection = True
+
+    server.tricks[FILE.path] = cut
+    with Site(server.url, timeout_s=10) as site:
+        error = refusal(site, ServiceFault)
+    assert error.reason is Reason.UNREACHABLE
+    assert error.given == "IncompleteRead(4 bytes read, 4 more expected) (4 tries)"
 
 
 def test_nobody_there():

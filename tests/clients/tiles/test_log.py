@@ -58,7 +58,13 @@ def test_a_file_that_is_not_there(server, log):
     with pytest.raises(Conflict) as caught:
         log.bundle(BundleId(1, 100))
     assert caught.value.reason is Reason.NOT_FOUND
-    assert str(caught.value) == f"{server.url}/tile/entries/001: given HTTP status 404, expected a file"
+    assert str(caught.value) == (
+        f"{server.url}/tile/entries/001: given HTTP status 404, and before that for tile/entries/001.p/100, "
+        "expected a file"
+    )
+    with pytest.raises(Conflict) as caught:
+        log.tile(TileId(0, 1))
+    assert str(caught.value) == f"{server.url}/tile/0/001: given HTTP status 404, expected a file"
 
 
 @pytest.mark.parametrize("change", [lambda tile: tile[:-1], lambda tile: tile[:-32], lambda tile: tile + bytes(32), lambda _: b""])  # fmt: skip

@@ -45,6 +45,12 @@ def raw(path, statement, *values):
     return rows
 
 
+def test_a_memory_is_for_its_owner_only(memory, path):
+    remember(memory, cosigned(5))
+    files = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert files == {"witness.db": 0o600, "witness.db-wal": 0o600, "witness.db-shm": 0o600}
+
+
 # The latest checkpoints
 
 
