@@ -216,14 +216,8 @@ class AuditMemory:
         try:
             yield
         except sqlite3.Error as error:
-            # The low byte is the kind; SQLite tells more above it, such as that the other is recovering the file.
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-                raise ServiceFault(
-                    Reason.STORE_UNAVAILABLE,
-                    f"memory of the audit {self.path}",
-                    given="in use by another audit",
-                    expected="one audit of a log at a time",
-                ) from error
+            if _is_busy(error):
+                raise _in_use(self.path) from error
             raise self._unusable(str(error)) from error
         except OSError as error:
             raise self._unusable(error.strerror or str(error)) from error
@@ -244,9 +238,36 @@ def path_of(folder: Path, origin: str) -> Path:
 
 
 def forget(path: Path) -> None:
-    """Start from scratch: remove the file and what SQLite keeps beside it."""
+    """Start from scratch: remove the file and what SQLite keeps beside it.
+
+    Raises:
+        ServiceFault: `STORE_UNAVAILABLE` if another audit has it open, which would go on writing to what is gone.
+    """
+    if path.exists():
+        with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                # What is no memory at all is removed like any.
+                if _is_busy(error):
+                    raise _in_use(path) from error
     for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
         file.unlink(missing_ok=True)
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else has the file; the low byte tells, above it SQLite says more."""
+    return bool(getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY)
+
+
+def _in_use(path: Path) -> ServiceFault:
+    return ServiceFault(
+        Reason.STORE_UNAVAILABLE,
+        f"memory of the audit {path}",
+        given="in use by another audit",
+        expected="one audit of a log at a time",
+    )
 
 
 def _frontier(size: int, nodes: bytes) -> Frontier:

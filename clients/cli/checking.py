@@ -111,7 +111,8 @@ def watch(
 ) -> None:
     """Follow a log for ever, audit what is new, and raise the alarm at the first violation.
 
-    Each new checkpoint is a line. A log that does not answer is asked again, ever more seldom. When something does not
+    Each new checkpoint is a line. A log that does not answer is asked again, ever more seldom, at least every five
+    minutes or, if that is longer, every interval. When something does not
     hold, the alert goes to --webhook and to --command, and the command ends with the verdict's exit status.
 
     Example:

@@ -104,6 +104,9 @@ def test_to_start_from_scratch_leaves_nothing(tmp_path):
     path = tmp_path / "a"
     with AuditMemory(path, ORIGIN) as memory:
         memory.save(moment(3))
-        forget(path)
+        with pytest.raises(ServiceFault, match="in use by another audit"):
+            forget(path)
+        memory.save(moment(3))
+    forget(path)
     assert list(tmp_path.iterdir()) == []
     forget(path)
