@@ -122,7 +122,7 @@ class DistantAudit:
         Raises:
             ServiceFault: the log does not answer; what was judged so far is remembered.
             BrokenProof: the checkpoint is not believed; `ROLLBACK` if it is smaller than one seen before, `FORK` if it
-                contradicts one: `contradicted`.
+                contradicts one: `contradiction`.
             BadInput: the memory cannot be used.
         """
         if self._moment.fork is not None:

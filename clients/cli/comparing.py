@@ -44,8 +44,10 @@ def show(session: Session, out: Path | None) -> None:
         BadInput: the file exists.
     """
     client = session.client
-    checkpoint = client.checkpoint()
+    client.checkpoint()
+    # What is printed is what the note says, also if another command has seen a newer one meanwhile.
     note = client.checkpoint_note
+    checkpoint = _opened(session, "the service", note).checkpoint
     cosigned = session.policy.cosignatures(SignedNote.parse(note))
     if out is not None:
         write_new(out, note)
@@ -145,7 +147,7 @@ def _contradicting_service(session: Session, signed: list[_Signed]) -> list[Cont
     """What the service's own newest head contradicts; that head is put to those that are compared."""
     # A client that remembers nothing: a head that goes back is to be compared, and not only refused.
     client = session.connect(MemoryTrust(session.trust), Policy.of(*session.vkeys))
-    head = _Signed("the service, now", client.checkpoint_note, client.checkpoint())
+    head = _opened(session, "the service, now", client.checkpoint_note)
     found = []
     for one in signed:
         old, new = one.checkpoint, head.checkpoint

@@ -71,6 +71,20 @@ def test_checkpoints_of_one_log(own):
     assert lines[4].endswith("(the service, now)")
 
 
+def test_a_log_that_grows_while_it_is_compared(own):
+    own("regulator", "checkpoint", "--out", "early")
+
+    def grow(request, answer):
+        own.service.append(own.service.city.listing(TEA))
+
+    with lying_service(own.service.target) as liar:
+        liar.tell("GetCheckpoint", grow)
+        done = own.json("regulator", "compare", "early", "--server", liar.target)
+        assert len(liar.calls("GetCheckpoint")) == 1, "its size and its signed note are of one answer"
+    assert done.status == 0
+    assert [one["size"] for one in done.record["checkpoints"]] == [6, 6, 6]
+
+
 def test_without_the_service_sizes_cannot_be_compared(own, monkeypatch):
     own("regulator", "checkpoint", "--out", "early")
     own.service.append(own.service.city.listing(TEA))
