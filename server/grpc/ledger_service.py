@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -63,6 +64,13 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             )
         appended = await self._sequencer.append(submissions)
         return await self._answers.run(lambda: self._appended(request, admitted, appended))
+
+    async def StreamAppend(
+        self, requests: AsyncIterator[pb.AppendEventsRequest], context: Context
+    ) -> AsyncIterator[pb.AppendEventsResponse]:
+        """Record signed events, message after message."""
+        async for request in requests:
+            yield await self.AppendEvents(request, context)
 
     async def GetHistory(self, request: pb.GetHistoryRequest, _: Context) -> pb.GetHistoryResponse:
         """One chain, in order."""

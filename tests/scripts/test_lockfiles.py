@@ -132,3 +132,9 @@ def test_what_builds_the_project_is_not_locked(lockfiles, folder):
     assert lockfiles.faults(folder, project) == [
         "pyproject.toml: the dev group lacks 'wheel', which builds the project"
     ]
+
+
+def test_development_may_need_on_every_platform_what_running_needs_on_some(lockfiles, folder):
+    text = (folder / "dev.txt").read_text()
+    (folder / "dev.txt").write_text(text.replace(" ; platform_python_implementation != 'PyPy'", ""))
+    assert lockfiles.faults(folder, PROJECT) == []

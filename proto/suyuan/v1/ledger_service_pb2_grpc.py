@@ -39,6 +39,11 @@ class LedgerServiceStub:
                 request_serializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsRequest.SerializeToString,
                 response_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsResponse.FromString,
                 _registered_method=True)
+        self.StreamAppend = channel.stream_stream(
+                '/suyuan.v1.LedgerService/StreamAppend',
+                request_serializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsRequest.SerializeToString,
+                response_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsResponse.FromString,
+                _registered_method=True)
         self.GetHistory = channel.unary_unary(
                 '/suyuan.v1.LedgerService/GetHistory',
                 request_serializer=suyuan_dot_v1_dot_ledger__service__pb2.GetHistoryRequest.SerializeToString,
@@ -82,6 +87,14 @@ class LedgerServiceServicer:
     def AppendEvents(self, request, context):
         """Records signed events. Each event gets its own verdict; one bad event does not hold back the others. A receipt
         means durable, integrated and provable. The same envelope sent again gets the first receipt again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StreamAppend(self, request_iterator, context):
+        """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
+        its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +154,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'AppendEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.AppendEvents,
+                    request_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsRequest.FromString,
+                    response_serializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsResponse.SerializeToString,
+            ),
+            'StreamAppend': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamAppend,
                     request_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsRequest.FromString,
                     response_serializer=suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsResponse.SerializeToString,
             ),
@@ -205,6 +223,33 @@ class LedgerService:
             request,
             target,
             '/suyuan.v1.LedgerService/AppendEvents',
+            suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsRequest.SerializeToString,
+            suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamAppend(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/suyuan.v1.LedgerService/StreamAppend',
             suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsRequest.SerializeToString,
             suyuan_dot_v1_dot_ledger__service__pb2.AppendEventsResponse.FromString,
             options,

@@ -42,6 +42,10 @@ class LedgerServiceStub:
     """Records signed events. Each event gets its own verdict; one bad event does not hold back the others. A receipt
     means durable, integrated and provable. The same envelope sent again gets the first receipt again.
     """
+    StreamAppend: _grpc.StreamStreamMultiCallable[_ledger_service_pb2.AppendEventsRequest, _ledger_service_pb2.AppendEventsResponse]
+    """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
+    its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
+    """
     GetHistory: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHistoryRequest, _ledger_service_pb2.GetHistoryResponse]
     """One chain, in order, with proofs."""
     GetTrace: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetTraceRequest, _ledger_service_pb2.GetTraceResponse]
@@ -63,6 +67,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     AppendEvents: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.AppendEventsRequest, _ledger_service_pb2.AppendEventsResponse]  # type: ignore[assignment]
     """Records signed events. Each event gets its own verdict; one bad event does not hold back the others. A receipt
     means durable, integrated and provable. The same envelope sent again gets the first receipt again.
+    """
+    StreamAppend: _aio.StreamStreamMultiCallable[_ledger_service_pb2.AppendEventsRequest, _ledger_service_pb2.AppendEventsResponse]  # type: ignore[assignment]
+    """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
+    its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
     """
     GetHistory: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHistoryRequest, _ledger_service_pb2.GetHistoryResponse]  # type: ignore[assignment]
     """One chain, in order, with proofs."""
@@ -88,6 +96,16 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_ledger_service_pb2.AppendEventsResponse, _abc.Awaitable[_ledger_service_pb2.AppendEventsResponse]]:
         """Records signed events. Each event gets its own verdict; one bad event does not hold back the others. A receipt
         means durable, integrated and provable. The same envelope sent again gets the first receipt again.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamAppend(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ledger_service_pb2.AppendEventsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ledger_service_pb2.AppendEventsResponse], _abc.AsyncIterator[_ledger_service_pb2.AppendEventsResponse]]:
+        """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
+        its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
         """
 
     @_abc_1.abstractmethod
