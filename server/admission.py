@@ -16,13 +16,14 @@ from ledger.errors import LedgerError, ServiceFault
 from ledger.keys import PublicKey
 from ledger.sequence import Submission
 from ledger.state import PartyKey, PurchaseKey
+from server.gathering import Gathering
 from server.limits import Limits
 from server.store.records import find
 from server.store.store import Store
 
 Admitted: TypeAlias = "Submission | LedgerError"
 
-_CHUNK = 64
+_PORTION = 64
 """Envelopes that one worker takes at a time."""
 
 
@@ -72,9 +73,9 @@ class PublicKeys:
 class Admission:
     """Parses and verifies envelopes, as many at once as the limits allow."""
 
-    def __init__(self, keys: PublicKeys, workers: ThreadPoolExecutor, limits: Limits) -> None:
+    def __init__(self, keys: PublicKeys, workers: ThreadPoolExecutor, threads: int, limits: Limits) -> None:
         self._keys = keys
-        self._workers = workers
+        self._parts = Gathering(self._admit, workers, threads=threads, portion=_PORTION)
         self._limits = limits
         self._events = 0
         self._bytes = 0
@@ -90,20 +91,21 @@ class Admission:
         self._events += events
         self._bytes += size
         try:
-            loop = asyncio.get_running_loop()
-            parts = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
-            admitted = await asyncio.gather(
-                *(loop.run_in_executor(self._workers, self._admit, part) for part in parts)
-            )
+            if events <= _PORTION:
+                return await self._parts.do(envelopes, events)
+            parts = [envelopes[start : start + _PORTION] for start in range(0, events, _PORTION)]
+            admitted = await asyncio.gather(*(self._parts.do(part, len(part)) for part in parts))
             return [one for part in admitted for one in part]
         finally:
             self._events -= events
             self._bytes -= size
 
-    def _admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
-        admitted: list[Admitted] = [_read(raw) for raw in envelopes]
-        keys = self._keys.find(one.envelope.key_id for one in admitted if isinstance(one, Submission))
-        return [_verified(one, keys) for one in admitted]
+    def _admit(self, parts: list[Sequence[bytes]]) -> list[list[Admitted]]:
+        read: list[list[Admitted]] = [[_read(raw) for raw in envelopes] for envelopes in parts]
+        keys = self._keys.find(
+            one.envelope.key_id for part in read for one in part if isinstance(one, Submission)
+        )
+        return [[_verified(one, keys) for one in part] for part in read]
 
 
 def _read(raw: bytes) -> Admitted:

@@ -139,7 +139,9 @@ class Service:
         )
         proofs = Proofs(store)
         answers = Answers(store, proofs, self._reading, self._receipts)
-        admission = Admission(PublicKeys(store), self._verifying, self._settings.limits)
+        admission = Admission(
+            PublicKeys(store), self._verifying, self._settings.verify_threads, self._settings.limits
+        )
         ledger = LedgerService(admission, self._sequencer, answers, proofs)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)

@@ -63,7 +63,9 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
                 checkpoint=checkpoint,
             )
         appended = await self._sequencer.append(submissions)
-        return await self._answers.run(lambda: self._appended(request, admitted, appended))
+        return await self._answers.of_append(
+            lambda: self._appended(request, admitted, appended), len(admitted)
+        )
 
     async def StreamAppend(
         self, requests: AsyncIterator[pb.AppendEventsRequest], context: Context
