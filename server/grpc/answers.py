@@ -119,7 +119,7 @@ class Answers:
         finally:
             abandoned.set()
 
-    async def of_append(self, make: Callable[[], T], events: int) -> T:
+    async def receipts(self, make: Callable[[], T], events: int) -> T:
         """What an append of so many events is answered with, made on a worker thread."""
         return cast("T", await self._made.do(make, events))
 

@@ -63,7 +63,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
                 checkpoint=checkpoint,
             )
         appended = await self._sequencer.append(submissions)
-        return await self._answers.of_append(
+        return await self._answers.receipts(
             lambda: self._appended(request, admitted, appended), len(admitted)
         )
 

@@ -51,6 +51,12 @@ class StoredEntry:
             raise damaged_entry(self.index, error) from error
 
 
+# Made once: a writer asks for it in every batch.
+_HEAD = select(log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint).where(
+    log_head.c.shard == SHARD
+)
+
+
 def head(connection: Connection) -> StoredHead | None:
     """The log's newest state; None before the genesis.
 
@@ -73,8 +79,7 @@ def head(connection: Connection) -> StoredHead | None:
 
 def head_row(connection: Connection) -> Any:
     """The row of the log's newest state, in the order of `StoredHead`, whatever it holds; None if there is none."""
-    columns = (log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint)
-    return connection.execute(select(*columns).where(log_head.c.shard == SHARD)).first()
+    return connection.execute(_HEAD).first()
 
 
 def published_checkpoint(connection: Connection) -> bytes | None:
