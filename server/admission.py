@@ -80,25 +80,34 @@ class Admission:
         self._events = 0
         self._bytes = 0
 
-    async def admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+    async def admit(self, envelopes: Sequence[bytes], *, has_room: bool = False) -> list[Admitted]:
         """For each envelope a submission, verified if its key is known, or why it is refused.
+
+        Args:
+            envelopes: serialised, of one request.
+            has_room: whoever calls has seen to it that they fit.
 
         Raises:
             ServiceFault: `OVERLOADED` if too many are being looked at.
         """
         events, size = len(envelopes), sum(map(len, envelopes))
+        if has_room:
+            return await self._look_at(envelopes)
         self._limits.require_room(self._events + events, self._bytes + size)
         self._events += events
         self._bytes += size
         try:
-            if events <= _PORTION:
-                return await self._parts.do(envelopes, events)
-            parts = [envelopes[start : start + _PORTION] for start in range(0, events, _PORTION)]
-            admitted = await asyncio.gather(*(self._parts.do(part, len(part)) for part in parts))
-            return [one for part in admitted for one in part]
+            return await self._look_at(envelopes)
         finally:
             self._events -= events
             self._bytes -= size
+
+    async def _look_at(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+        if len(envelopes) <= _PORTION:
+            return await self._parts.do(envelopes, len(envelopes))
+        parts = [envelopes[start : start + _PORTION] for start in range(0, len(envelopes), _PORTION)]
+        admitted = await asyncio.gather(*(self._parts.do(part, len(part)) for part in parts))
+        return [one for part in admitted for one in part]
 
     def _admit(self, parts: list[Sequence[bytes]]) -> list[list[Admitted]]:
         read: list[list[Admitted]] = [[_read(raw) for raw in envelopes] for envelopes in parts]

@@ -17,9 +17,11 @@ from ledger.note import NoteSigner
 from server.admission import Admission, PublicKeys
 from server.config import Settings, Tls, require_address
 from server.grpc.answers import Answers
+from server.grpc.appends import Appends
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
 from server.grpc.registry_service import RegistryService
+from server.grpc.streams import Streams
 from server.proofs import Proofs
 from server.sequencer import Sequencer
 from server.store.store import Store
@@ -110,6 +112,7 @@ class Service:
         if self._serving:
             log.info("stopping")
         await self._health.enter_graceful_shutdown()
+        self._streams.stop()
         await self._server.stop(self._settings.stop_seconds)
         if self._pusher is not None:
             await asyncio.to_thread(self._pusher.stop)
@@ -142,7 +145,9 @@ class Service:
         admission = Admission(
             PublicKeys(store), self._verifying, self._settings.verify_threads, self._settings.limits
         )
-        ledger = LedgerService(admission, self._sequencer, answers, proofs)
+        appends = Appends(admission, self._sequencer, answers, proofs)
+        self._streams = Streams(appends, self._settings.limits)
+        ledger = LedgerService(appends, self._streams, answers, proofs)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

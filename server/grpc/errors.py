@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -54,6 +55,8 @@ _FAMILY_CODES: dict[type[LedgerError], int] = {
     ServiceFault: code_pb2.UNAVAILABLE,
 }
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 log = structlog.get_logger(__name__)
 
 
@@ -86,45 +89,84 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wrap the method that a call is for."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
-            return handler
-        method, answer, parse = handler_call_details.method, handler.unary_unary, handler.request_deserializer
+        method = handler_call_details.method
+        if handler is None:
+            return None
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _answering(method, handler.unary_unary),
+                request_deserializer=_reading(method, handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        if inspect.isasyncgenfunction(handler.stream_stream):
+            return grpc.stream_stream_rpc_method_handler(
+                _streaming(method, handler.stream_stream),
+                request_deserializer=_reading(method, handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            )
+        return handler
 
-        def read(raw: bytes) -> Any:
-            # What is raised in here gRPC would tell as it likes; so it goes on to where a call can be answered.
-            try:
-                return parse(raw) if parse else raw
-            except DecodeError:
-                return BadInput(
-                    Reason.INVALID_REQUEST,
-                    f"request of {method}",
-                    given=f"{len(raw)} bytes that are no protobuf message",
-                    expected="its message in suyuan.v1",
-                )
 
-        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            if isinstance(request, BadInput):
-                await context.abort_with_status(rpc_status.to_status(status_of(request)))
-            try:
-                return await answer(request, context)  # type: ignore[arg-type]  # the stubs know only synchronous handlers
-            except LedgerError as error:
-                if isinstance(error, ServiceFault | BrokenProof):
-                    log.warning("call_failed", method=method, reason=error.reason, error=str(error))
-                status = rpc_status.to_status(status_of(error))
-                await context.abort_with_status(status)
-            except grpc.aio.AbortError:
-                raise
-            except Exception:
-                log.exception("call_crashed", method=method)
-                await context.abort(
-                    grpc.StatusCode.INTERNAL, "internal error; the service's log has the details"
-                )
+def _reading(method: str, parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    def read(raw: bytes) -> Any:
+        # What is raised in here gRPC would tell as it likes; so it goes on to where a call can be answered.
+        try:
+            return parse(raw) if parse else raw
+        except DecodeError:
+            return BadInput(
+                Reason.INVALID_REQUEST,
+                f"request of {method}",
+                given=f"{len(raw)} bytes that are no protobuf message",
+                expected="its message in suyuan.v1",
+            )
 
-        return grpc.unary_unary_rpc_method_handler(
-            guarded,
-            request_deserializer=read,
-            response_serializer=handler.response_serializer,
-        )
+    return read
+
+
+def _answering(method: str, answer: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    async def guarded(request: Any, context: Context) -> Any:
+        try:
+            return await answer(_readable(request), context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the caller is told
+            await _abort(method, context, error)
+
+    return guarded
+
+
+def _streaming(method: str, answers: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    async def readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for request in requests:
+            yield _readable(request)
+
+    async def guarded(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        try:
+            async for answer in answers(readable(requests), context):
+                yield answer
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001  # as above
+            await _abort(method, context, error)
+
+    return guarded
+
+
+def _readable(request: Any) -> Any:
+    if isinstance(request, BadInput):
+        raise request
+    return request
+
+
+async def _abort(method: str, context: Context, error: Exception) -> None:
+    """End a call with the status of an error."""
+    if not isinstance(error, LedgerError):
+        log.error("call_crashed", method=method, exc_info=error)
+        await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
+        return
+    if isinstance(error, ServiceFault | BrokenProof):
+        log.warning("call_failed", method=method, reason=error.reason, error=str(error))
+    await context.abort_with_status(rpc_status.to_status(status_of(error)))
 
 
 def _packed(message: Any) -> any_pb2.Any:

@@ -143,7 +143,7 @@ def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEnt
         found += [_entry(row) for row in rows]
     if len(found) != len(wanted):
         missing = min(set(wanted) - {entry.index for entry in found})
-        raise ServiceFault(Reason.STORE_DAMAGED, f"entry {missing}", given="none", expected="an entry")
+        raise missing_entry(missing)
     return found
 
 
@@ -217,6 +217,11 @@ def indexes_of_sales(connection: Connection, sales: Iterable[bytes], *, size: in
 def damaged_entry(index: int, error: LedgerError) -> ServiceFault:
     """What to raise for a stored entry that cannot be read: that is no fault of the caller's."""
     return damage_of(f"entry {index}", error)
+
+
+def missing_entry(index: int) -> ServiceFault:
+    """What to raise for an entry that should be stored and is not."""
+    return ServiceFault(Reason.STORE_DAMAGED, f"entry {index}", given="none", expected="an entry")
 
 
 def as_bytes(value: object) -> bytes:

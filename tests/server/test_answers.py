@@ -10,7 +10,7 @@ from filling import NOW, record
 from ledger.errors import Reason, ServiceFault
 from ledger.sequence import Resent, Submission
 from server.grpc.answers import Answers
-from server.grpc.ledger_service import _data_of
+from server.grpc.appends import _data_of
 from server.proofs import Proofs
 from server.sequencer import Appended
 from server.writer import Committed
