@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import Protocol, TypeVar, cast
 
 import grpc
 
@@ -18,6 +19,7 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
+Out_co = TypeVar("Out_co", covariant=True)
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
@@ -31,6 +33,16 @@ _OPTIONS = (
 )
 
 
+class Stream(Protocol[Out_co]):
+    """A call whose answers come one after the other."""
+
+    def __iter__(self) -> Iterator[Out_co]:
+        """The answers."""
+
+    def cancel(self) -> bool:
+        """End it."""
+
+
 class Transport:
     """One channel to one service. Safe to share among threads."""
 
@@ -42,9 +54,9 @@ class Transport:
             root_certificates: PEM certificates that the service's has to lead to; None: no TLS.
             timeout_s: seconds that a call may take.
         """
-        self._target = target
-        self._timeout_s = timeout_s
-        self._closed = False
+        self.target = target
+        self.timeout_s = timeout_s
+        self.closed = False
         if root_certificates is None:
             self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         else:
@@ -61,20 +73,41 @@ class Transport:
             LedgerError: what the service refused, and why.
         """
         try:
-            return method(request, timeout=self._timeout_s)
+            return method(request, timeout=self.timeout_s)
         except grpc.RpcError as error:
-            raise error_of(error, self._target) from None  # type: ignore[arg-type]  # it is a Call too
+            raise error_of(error, self.target) from None  # type: ignore[arg-type]  # it is a Call too
         except ValueError:
-            if not self._closed:
+            if not self.closed:
                 raise
-            raise ServiceFault(
-                Reason.UNREACHABLE,
-                f"service at {self._target}",
-                given="a closed client",
-                expected="an open one",
-            ) from None
+            raise self._closed_client() from None
+
+    def stream(
+        self, method: grpc.StreamStreamMultiCallable[Req, Res], requests: Iterator[Req]
+    ) -> Stream[Res]:
+        """Begin a call that may last; its answers, or a `grpc.RpcError`, come from iterating over it.
+
+        Raises:
+            ServiceFault: `UNREACHABLE` if this client is closed.
+        """
+        try:
+            return cast("Stream[Res]", method(requests))
+        except ValueError:
+            if not self.closed:
+                raise
+            raise self._closed_client() from None
+
+    def unreachable(self, given: str) -> ServiceFault:
+        """What to raise where the service does not answer."""
+        return ServiceFault(
+            Reason.UNREACHABLE, f"service at {self.target}", given=given, expected="an answer"
+        )
+
+    def _closed_client(self) -> ServiceFault:
+        return ServiceFault(
+            Reason.UNREACHABLE, f"service at {self.target}", given="a closed client", expected="an open one"
+        )
 
     def close(self) -> None:
         """End the calls in flight and close the connection; closing again does nothing."""
-        self._closed = True
+        self.closed = True
         self._channel.close()
