@@ -33,7 +33,7 @@ class Arrivals:
         self._ask_size = ask_size
         self._poll_s = poll_s
         self._size = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], int] = {}
         self._stopping = False
         self._poller: asyncio.Task[None] | None = None
 
@@ -57,11 +57,11 @@ class Arrivals:
         if self._size > size:
             return
         grown: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(grown)
+        self._waiting[grown] = size
         try:
             await asyncio.wait([grown], timeout=max(timeout_s, 0))
         finally:
-            self._waiting.discard(grown)
+            del self._waiting[grown]
         self.require_going()
 
     def require_going(self) -> None:
@@ -84,8 +84,8 @@ class Arrivals:
             await asyncio.wait([self._poller])
 
     def _wake(self) -> None:
-        for grown in self._waiting:
-            if not grown.done():
+        for grown, size in self._waiting.items():
+            if not grown.done() and (self._stopping or self._size > size):
                 grown.set_result(None)
 
     async def _poll(self) -> None:
