@@ -15,17 +15,18 @@ import grpc
 import pytest
 from filling import long_scan, record
 from grpc_status import rpc_status
-from world import MERCHANT, ORIGIN, PARCEL, TEA
+from world import MERCHANT, ORIGIN, PARCEL, TEA, City, signing_key
 
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import open_checkpoint
 from ledger.merkle import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
-from ledger.note import VerifierKey
+from ledger.note import NoteSigner, VerifierKey
 from server.arrivals import Arrivals
 from server.config import Settings
 from server.service import Service
 from server.store import queries
 from server.store.store import Store
+from server.writer import Writer
 from suyuan.v1 import event_pb2 as ev
 from suyuan.v1 import ledger_service_pb2 as pb
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -192,7 +193,8 @@ def test_another_process_writes(service, tmp_path):
 
 @contextmanager
 def served(store, signer, **settings):
-    """A service in this process, on an event loop of its own; gives it with a plain stub."""
+    """A service in this process, on an event loop of its own; gives a plain stub, and what stops it and tells how long
+    that took."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -217,7 +219,7 @@ def served(store, signer, **settings):
 
     try:
         with grpc.insecure_channel(service.address) as channel:
-            yield service, LedgerServiceStub(channel), stop
+            yield LedgerServiceStub(channel), stop
     finally:
         stop()
         loop.call_soon_threadsafe(loop.stop)
@@ -225,19 +227,28 @@ def served(store, signer, **settings):
         loop.close()
 
 
-@pytest.fixture
-def filled(writer, city):
-    """A log with 31 MB of entries."""
+@pytest.fixture(scope="module")
+def log_signer():
+    return NoteSigner(ORIGIN, signing_key("log")._key)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, log_signer):
+    """The writer of a log with 31 MB of entries, its store, and who has said all that."""
+    store, city = Store.create(str(tmp_path_factory.mktemp("filled") / "log.db")), City()
+    writer = Writer(store, log_signer)
+    writer.load()
     founding = city.founding()
     record(writer, founding[0])
     record(writer, *founding[1:])
     for _ in range(19):
         record(writer, *(long_scan(city) for _ in range(50)))
-    return writer
+    yield writer, store, city
+    store.close()
 
 
-def test_only_so_many_watch_at_once_and_who_goes_makes_room(filled, store, signer):
-    with served(store, signer, watchers=2) as (service, stub, _):
+def test_only_so_many_watch_at_once_and_who_goes_makes_room(filled, log_signer):
+    with served(filled[1], log_signer, watchers=2) as (stub, _):
         calls = [watch(stub, kinds=["genesis"]) for _ in range(2)]
         for call in calls:
             next(call)
@@ -259,8 +270,8 @@ def test_only_so_many_watch_at_once_and_who_goes_makes_room(filled, store, signe
         again.cancel()
 
 
-def test_a_service_that_stops_sends_watchers_away(filled, store, signer):
-    with served(store, signer, stop_seconds=60) as (_, stub, stop):
+def test_a_service_that_stops_sends_watchers_away(filled, log_signer):
+    with served(filled[1], log_signer, stop_seconds=60) as (stub, stop):
         call = watch(stub, kinds=["genesis"])
         next(call)
         stuck = watch(stub, omit_proofs=True)  # takes one page, and then nothing while there are 31 MB
@@ -274,8 +285,9 @@ def test_a_service_that_stops_sends_watchers_away(filled, store, signer):
         )
 
 
-def test_an_entry_of_a_chain_is_found_by_looking_at_few_others(filled, store, city):
-    record(filled, city.listing())
+def test_an_entry_of_a_chain_is_found_by_looking_at_few_others(filled):
+    writer, store, city = filled
+    record(writer, city.listing())
     with store.snapshot() as connection:
         size = queries.head(connection).size
         whole = [entry.index for entry in queries.chain_entries(connection, PARCEL, size=size)]

@@ -85,7 +85,7 @@ def test_nobody_answers(online):
     [
         (["--kind", "gift"], "--kind: given gift, expected one of genesis, rules-adoption, "),
         (["--new", "--once"], "--new goes with neither --from nor --once"),
-        (["--chain", "no such thing"], "barcode"),
+        (["--chain", "no such thing"], "code: given no such thing"),
         (["--party", "91350102MA2XW1QL3Z"], "USCC"),
         (["--once", "--from", str(2**62)], "start: given 4611686018427387904, expected at most "),
     ],
