@@ -28,7 +28,7 @@ NAMES = {
     "append_stream": f"one stream, messages of {appending.STREAMED} events",
     "history": "chains of 20 events, with proofs",
     "trace": "sales with their parcels, with proofs",
-    "watch_lag": "from an event's acknowledgement to its delivery",
+    "watch_lag": "from sending an event to its delivery to who watches",
     "audit": "a whole log from its files, in processes of its own",
     "soak": "small batches and streams at a fixed rate for minutes; nothing may be lost",
 }
@@ -61,26 +61,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_heading()
     lines: list[Line] = []
     status = 0
-    for size in asked.sizes:
-        for line, lost in _measure(asked, size):
-            print_line(line, as_json=asked.as_json)
-            lines.append(line)
-            status |= lost
+    with ceiling.measuring(JOBS) as best:
+        for size in asked.sizes:
+            for line, lost in _measure(asked, size, best):
+                print_line(line, as_json=asked.as_json)
+                lines.append(line)
+                status |= lost
     if asked.plot is not None:
         plot(lines, asked.plot)
     return status
 
 
-def _measure(asked: Asked, size: int) -> Iterator[tuple[Line, bool]]:
+def _measure(asked: Asked, size: int, best: Callable[[], Ceiling]) -> Iterator[tuple[Line, bool]]:
     """All that is asked for on a log of one size, each with whether anything was lost."""
     for backend, prepare in ((asked.backend, _on_a_service), (asked.backend, _soak), (None, _audit)):
         with ExitStack() as stack:
             before: Ceiling | None = None
             for measure in prepare(asked, size, stack):
-                before = before or ceiling.measure(JOBS)
+                before = before or best()
                 figure = measure(before)
                 # What the machine can do just after is what it can do just before the next.
-                after = ceiling.measure(JOBS)
+                after = best()
                 rate = before.mean(after).rate
                 yield Line.of(figure, backend=backend, entries=size, ceiling=rate), figure.lost
                 before = after

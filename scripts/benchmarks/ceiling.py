@@ -6,8 +6,9 @@ One signature check an event is what nobody can save, so it is what every rate i
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.town import secret_of
@@ -33,12 +34,17 @@ class Ceiling:
         return Ceiling((self.rate + other.rate) / 2, (self.used_s + other.used_s) / 2)
 
 
-def measure(jobs: int = os.cpu_count() or 1) -> Ceiling:
-    """Verify with so many processes for some seconds."""
+@contextmanager
+def measuring(jobs: int) -> Iterator[Callable[[], Ceiling]]:
+    """So many processes that verify for some seconds whenever they are asked to, and sleep otherwise."""
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+
+        def measure() -> Ceiling:
+            each = pool.map(_verify, [SECONDS] * jobs, chunksize=1)
+            return Ceiling(sum(rate for rate, _ in each), sum(used_s for _, used_s in each) / jobs)
+
         pool.map(_verify, [0.01] * jobs, chunksize=1)
-        each = pool.map(_verify, [SECONDS] * jobs, chunksize=1)
-    return Ceiling(sum(rate for rate, _ in each), sum(used_s for _, used_s in each) / jobs)
+        yield measure
 
 
 def _verify(seconds: float) -> tuple[float, float]:
@@ -48,8 +54,10 @@ def _verify(seconds: float) -> tuple[float, float]:
     signed = [(key.public_key(), key.sign(message)) for key in keys]
     done = 0
     started, used = time.monotonic(), time.process_time()
-    while (elapsed := time.monotonic() - started) < seconds:
+    elapsed = 0.0
+    while elapsed < seconds:
         for key, signature in signed:
             key.verify(signature, message)
         done += len(signed)
+        elapsed = time.monotonic() - started
     return done / elapsed, (time.process_time() - used) / done

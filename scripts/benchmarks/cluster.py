@@ -35,7 +35,7 @@ def running_cluster(data: Path) -> Iterator[str]:
     programs = _programs()
     as_owner = _as_owner()
     new = not data.exists()
-    sockets = Path(tempfile.mkdtemp(prefix="suyuan-pg-"))
+    sockets = Path(tempfile.mkdtemp(prefix="suyuan-bench-pg-"))
     try:
         if new:
             data.mkdir()

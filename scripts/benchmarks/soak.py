@@ -19,6 +19,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -31,6 +32,7 @@ from benchmarks.report import Figure, half_and_most_ms, say
 from benchmarks.serving import SUYUAN, Serving
 from benchmarks.town import ORIGIN
 from ledger.checkpoint import open_checkpoint
+from ledger.entry import Entry
 from ledger.frontier import Frontier
 from ledger.merkle import leaf_hash
 from suyuan.v1 import ledger_service_pb2 as pb
@@ -58,7 +60,9 @@ class Sent:
     """What became of the events."""
 
     acknowledged: dict[int, bytes] = field(default_factory=dict)
-    """The entry's hash by index, as the receipts say."""
+    """By index, what `_fingerprint` gives for the envelope that was sent and the entry's hash that its receipt says."""
+    contradictions: int = 0
+    """Receipts that put something else where an earlier one put an event."""
     latencies_s: list[float] = field(default_factory=list)
     turned_away: int = 0
     """Messages that had to be sent again."""
@@ -67,12 +71,16 @@ class Sent:
     failures: Counter[str] = field(default_factory=Counter)
     """Messages that got no answer, by what gRPC said."""
 
-    def take(self, due: float, answer: bytes) -> None:
-        """Note an answer."""
+    def take(self, due: float, message: bytes, answer: bytes) -> None:
+        """Note the answer to a message."""
         self.latencies_s.append(time.perf_counter() - due)
-        for result in pb.AppendEventsResponse.FromString(answer).results:
+        envelopes = pb.AppendEventsRequest.FromString(message).envelopes
+        results = pb.AppendEventsResponse.FromString(answer).results
+        for envelope, result in zip(envelopes, results, strict=True):
             if result.HasField("receipt"):
-                self.acknowledged[result.receipt.index] = result.receipt.entry_hash
+                fingerprint = _fingerprint(envelope, result.receipt.entry_hash)
+                known = self.acknowledged.setdefault(result.receipt.index, fingerprint)
+                self.contradictions += known != fingerprint
             else:
                 self.refusals[result.refusal.message.partition(":")[0]] += 1
 
@@ -99,7 +107,7 @@ def measure(serving: Serving, upcoming: Iterator[bytes], *, rate: int, events: i
         f"    {len(sent.acknowledged)} of {events} events acknowledged, {sent.turned_away} messages sent again; "
         f"p99 {p99_ms:.1f} ms, the bar is {P99_BAR_MS}\n"
     )
-    lost = load.run(_missing(serving, sent.acknowledged))
+    lost = sent.contradictions + load.run(_missing(serving, sent.acknowledged))
     say(f"    {lost} acknowledged events are not in the log\n")
     audited = _audit(serving, jobs)
     return Figure(
@@ -120,7 +128,8 @@ async def _send(serving: Serving, upcoming: Iterator[bytes], rate: int, events: 
         open_room = asyncio.Semaphore(_MOST_WAITING)
         async with asyncio.TaskGroup() as group:
             streams = [_Hub(hubs.stream_stream(SERVICE + "StreamAppend"), sent) for _ in range(HUBS)]
-            running = [group.create_task(stream.run()) for stream in streams]
+            for stream in streams:
+                group.create_task(stream.run())
             started = time.perf_counter()
             done = number = 0
             while done < events:
@@ -143,7 +152,6 @@ async def _send(serving: Serving, upcoming: Iterator[bytes], rate: int, events: 
                 number += 1
             for stream in streams:
                 stream.put(0.0, None)
-            del running
     return sent
 
 
@@ -151,7 +159,7 @@ async def _append(append: Any, due: float, message: bytes, sent: Sent) -> None:
     """Send a shop's message until it is answered."""
     for _ in range(_TRIES):
         try:
-            sent.take(due, await append(message, timeout=CALL_TIMEOUT_S))
+            sent.take(due, message, await append(message, timeout=CALL_TIMEOUT_S))
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
                 sent.failures[str(error.details())] += 1
@@ -191,8 +199,8 @@ class _Hub:
             writing = asyncio.create_task(self._write(call))
             try:
                 while (answer := await call.read()) is not grpc.aio.EOF:
-                    due, _ = self._unanswered.popleft()
-                    self._sent.take(due, answer)
+                    due, message = self._unanswered.popleft()
+                    self._sent.take(due, message, answer)
                 return
             except grpc.aio.AioRpcError as error:
                 self._sent.turned_away += 1
@@ -217,6 +225,10 @@ class _Hub:
             await self._more.wait()
 
 
+def _fingerprint(envelope: bytes, entry_hash: bytes) -> bytes:
+    return sha256(envelope + entry_hash).digest()
+
+
 async def _missing(serving: Serving, acknowledged: dict[int, bytes]) -> int:
     """How many acknowledged events are not in the tree of the log's final checkpoint, where their receipts say.
 
@@ -229,8 +241,9 @@ async def _missing(serving: Serving, acknowledged: dict[int, bytes]) -> int:
             asked = pb.ListEntriesRequest(start=frontier.size).SerializeToString()
             answer = pb.ListEntriesResponse.FromString(await list_entries(asked, timeout=CALL_TIMEOUT_S))
             hashes = [leaf_hash(entry) for entry in answer.entries]
-            for index, found in enumerate(hashes, frontier.size):
-                missing -= acknowledged.get(index) == found
+            for index, (entry, found) in enumerate(zip(answer.entries, hashes, strict=True), frontier.size):
+                if index in acknowledged:
+                    missing -= acknowledged[index] == _fingerprint(Entry.parse(entry).envelope, found)
             frontier = frontier.extend(hashes)
             checkpoint = open_checkpoint(answer.checkpoint.note, ORIGIN, [SIGNER.vkey])
             if frontier.size >= checkpoint.size or not hashes:
