@@ -12,7 +12,7 @@ import grpc
 from ledger.chain_key import ChainKey
 from ledger.entry import Entry
 from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, Reason, ServiceFault
-from ledger.merkle import NodeReader, Subtree, inclusion_proof, leaf_hash
+from ledger.merkle import leaf_hash
 from ledger.sequence import Resent, Sequenced, Submission, Verdict
 from ledger.state import Recorded
 from server import story
@@ -233,9 +233,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
         committed = appended.committed
         size = committed.head.size
         if isinstance(verdict, Sequenced):
-            proof = (
-                inclusion_proof(verdict.recorded.index, size, _node_of(committed.nodes)) if with_proof else []
-            )
+            proof = committed.paths.proof(verdict.recorded.index) if with_proof else []
             return _receipt(verdict.recorded, verdict.entry, verdict.hash, proof, already=False)
         data = _data_of(verdict, appended)
         try:
@@ -287,10 +285,6 @@ def _data_of(resent: Resent, appended: Appended) -> bytes:
 
 def _missing(index: int) -> ServiceFault:
     return ServiceFault(Reason.STORE_DAMAGED, f"entry {index}", given="none", expected="an entry")
-
-
-def _node_of(nodes: dict[Subtree, bytes]) -> NodeReader:
-    return lambda level, index: nodes[level, index]
 
 
 def _introductions(view: View, entries: list[StoredEntry]) -> list[StoredEntry]:

@@ -91,7 +91,7 @@ def test_a_receipt_for_an_entry_that_is_nowhere_is_a_fault_and_no_endless_wait(
     again = writer.write(submission, NOW)
     [resent] = again.batch.verdicts
     assert isinstance(resent, Resent)
-    lost = Appended(again.batch.verdicts, Committed(again.batch, again.head, again.nodes))
+    lost = Appended(again.batch.verdicts, Committed(again.batch, again.head, again.paths))
     answers = Answers(founded, Proofs(founded), *workers)
     with pytest.raises(ServiceFault) as caught:
         asyncio.run(answers.run(lambda: _data_of(resent, lost)))
