@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, func, select
+from sqlalchemy import Column, Connection, bindparam, func, select
 
 from ledger.entry import Entry
 from ledger.envelope import Envelope
@@ -93,10 +93,38 @@ def tile_reader(connection: Connection) -> TileReader:
             select(tiles.c.data).where(tiles.c.shard == SHARD, tiles.c.level == level, tiles.c.idx == index)
         ).scalar()
         if data is None:
-            raise ServiceFault(Reason.STORE_DAMAGED, f"tile {level}/{index}", given="none", expected="a tile")
+            raise _no_tile(level, index)
         return as_bytes(data)
 
     return read
+
+
+def tiles_at(connection: Connection, level: int, indexes: Iterable[int]) -> dict[int, bytes]:
+    """Tiles of one level by their indexes, each as wide as it is by now.
+
+    Raises:
+        ServiceFault: `STORE_DAMAGED` if one is missing.
+    """
+    wanted = sorted(indexes)
+    found: dict[int, bytes] = {}
+    for chunk in chunks(wanted, 500):
+        rows = connection.execute(_TILES, {"level": level, "indexes": chunk})
+        found |= {index: as_bytes(data) for index, data in rows}
+    for index in wanted:
+        if index not in found:
+            raise _no_tile(level, index)
+    return found
+
+
+_TILES = select(tiles.c.idx, tiles.c.data).where(
+    tiles.c.shard == SHARD,
+    tiles.c.level == bindparam("level"),
+    tiles.c.idx.in_(bindparam("indexes", expanding=True)),
+)
+
+
+def _no_tile(level: int, index: int) -> ServiceFault:
+    return ServiceFault(Reason.STORE_DAMAGED, f"tile {level}/{index}", given="none", expected="a tile")
 
 
 def entries_from(
