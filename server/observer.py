@@ -53,7 +53,7 @@ class Observer:
         yield
 
     def written(self, batch: Batch) -> None:
-        """A batch was written, or could not be; heard in the same thread."""
+        """A batch was written, or could not be; heard in the same thread, before `writing` ends."""
 
 
 class Observers(Observer):

@@ -158,8 +158,8 @@ class Sequencer:
         started = time.perf_counter()
         with self._observer.writing([request.mark for request in requests]):
             outcome = self._commit(submissions)
-        seconds = time.perf_counter() - started
-        self._observer.written(Batch(len(submissions), seconds, outcome))
+            seconds = time.perf_counter() - started
+            self._observer.written(Batch(len(submissions), seconds, outcome))
         if isinstance(outcome, Committed):
             log.debug(
                 "batch",

@@ -53,6 +53,11 @@ class Store:
         store._require_version(database)
         return store
 
+    @property
+    def engine(self) -> Engine:
+        """For those who watch what it does."""
+        return self._reading
+
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A transaction that only reads: all its reads see the log at one moment."""
