@@ -16,6 +16,9 @@ from server.store.damage import damage_of
 from server.store.records import bits_to_flags, chunks
 from server.store.tables import SHARD, entries, log_head, published, tiles
 
+_ROWS = 100
+"""Entries that are fetched at a time, at 64 KiB each at most, where only the first ones may be wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredHead:
@@ -106,7 +109,8 @@ def entries_from(
     rows = connection.execute(
         select(entries.c.idx, entries.c.data, entries.c.flags)
         .where(entries.c.shard == SHARD, entries.c.idx >= start, entries.c.idx < stop)
-        .order_by(entries.c.idx)
+        .order_by(entries.c.idx),
+        execution_options=_a_few_at_a_time(stop - start, most_bytes),
     )
     found: list[StoredEntry] = []
     for entry in _fitting(rows, most_bytes):
@@ -177,7 +181,8 @@ def chain_entries(
             entries.c.idx < size,
         )
         .order_by(entries.c.chain_seq)
-        .limit(limit)
+        .limit(limit),
+        execution_options=_a_few_at_a_time(limit, most_bytes),
     )
     found = list(_fitting(rows, most_bytes))
     rows.close()
@@ -230,8 +235,13 @@ def _indexes_among(
     return sorted(found)
 
 
+def _a_few_at_a_time(rows: int | None, most_bytes: int | None) -> dict[str, int]:
+    """How to execute a query of which perhaps only the first rows are wanted: PostgreSQL's driver loads all, unless told."""
+    return {"yield_per": _ROWS} if most_bytes is not None and (rows is None or rows > _ROWS) else {}
+
+
 def _fitting(rows: Iterable[Any], most_bytes: int | None) -> Iterator[StoredEntry]:
-    """The first rows' entries: one, and as many more as do not pass `most_bytes`. Fetches one row more at most."""
+    """The first rows' entries: one, and as many more as do not pass `most_bytes`."""
     total = 0
     for row in rows:
         entry = _entry(row)
