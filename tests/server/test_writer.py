@@ -268,7 +268,9 @@ def test_a_store_made_by_another_version_is_refused(tmp_path):
     with store.transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0099'")
     store.close()
-    with pytest.raises(BadInput, match="given version 99, expected at most version 3: this software is older"):
+    with pytest.raises(
+        BadInput, match="given version 99, expected at most version 3: this software is older"
+    ):
         Store.open(str(path))
 
 
