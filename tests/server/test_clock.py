@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from filling import NOW, record
 from structlog.testing import capture_logs
 
@@ -61,6 +62,7 @@ def test_small_steps_are_nobodys_business():
     assert clock.jumps == 0
 
 
+@pytest.mark.sqlite_only
 def test_recorded_times_never_decrease_through_a_jump_back(writer, store, city):
     record(writer, *city.founding())
     hands = Hands()

@@ -10,6 +10,7 @@ import pytest
 from filling import NOW, long_scan, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from postgresql import empty_database
 from sqlalchemy import delete, select
 from world import ORIGIN, signing_key
 
@@ -49,11 +50,29 @@ def backup(full, store, signer, tmp_path):
 
 
 @pytest.fixture
-def target(tmp_path):
+def target_database(tmp_path):
     """Where it is restored to."""
-    made = Store.create(str(tmp_path / "restored.db"))
+    return str(tmp_path / "restored.db")
+
+
+@pytest.fixture
+def target(target_database):
+    """The same, opened."""
+    made = Store.create(target_database)
     yield made
     made.close()
+
+
+class OnBoth:
+    """Tests that restore into either database."""
+
+    @pytest.fixture(params=["sqlite", "postgresql"])
+    def target_database(self, request, tmp_path):
+        if request.param == "sqlite":
+            yield str(tmp_path / "restored.db")
+        else:
+            with empty_database() as url:
+                yield url
 
 
 def rows(store):
@@ -75,6 +94,7 @@ def refused(path, signer, reason, part):
     assert caught.value.reason is reason
 
 
+@pytest.mark.sqlite_only
 class TestTaking:
     def test_it_says_what_it_wrote_for_its_owner_alone(self, full, store, signer, tmp_path):
         path = tmp_path / "log.backup"
@@ -121,7 +141,7 @@ class TestTaking:
             take(store, [other.vkey], tmp_path / "log.backup")
 
 
-class TestRestoring:
+class TestFromEitherIntoEither(OnBoth):
     def test_every_row_comes_back(self, backup, store, target, signer):
         reader, seen = BackupReader(backup), []
         verify(reader, [signer.vkey])
@@ -130,6 +150,9 @@ class TestRestoring:
         assert check(target, [signer.vkey]).none
         assert seen[-1] == (checkpoint.size, checkpoint.size)
 
+
+@pytest.mark.sqlite_only
+class TestRestoring:
     def test_the_log_goes_on_from_there(self, backup, full, target, signer, city):
         restore(BackupReader(backup), target, [signer.vkey])
         writer = Writer(target, signer)
@@ -180,7 +203,8 @@ class Cut(BaseException):
     """The process ends here."""
 
 
-class TestInterrupted:
+@pytest.mark.sqlite_only
+class TestInterrupted(OnBoth):
     @pytest.fixture(autouse=True)
     def _small_pieces(self, monkeypatch):
         monkeypatch.setattr(restoring, "_CHUNK", 4)
@@ -233,6 +257,7 @@ class TestInterrupted:
         assert rows(target) == rows(store)
 
 
+@pytest.mark.sqlite_only
 class TestDamage:
     def test_another_version(self, backup, signer, tmp_path):
         other = tmp_path / "other"
@@ -285,6 +310,7 @@ class TestDamage:
             verify(BackupReader(changed), [signer.vkey])
 
 
+@pytest.mark.sqlite_only
 class TestOutside:
     def seen(self, tmp_path, signer, size, root=bytes(32)):
         path = tmp_path / f"seen-{size}"
@@ -325,6 +351,7 @@ class TestOutside:
         Outside(silent=("w2 (no answer)",)).require_not_older(3)
 
 
+@pytest.mark.sqlite_only
 def test_the_header_is_json_with_two_notes(backup):
     magic, header, _ = plain(backup).split(b"\n", 2)
     assert (magic, set(json.loads(header))) == (b"suyuan-backup/1", {"checkpoint", "published"})
