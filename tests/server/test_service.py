@@ -34,7 +34,7 @@ from ledger.envelope import Envelope
 from ledger.event import moment
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.note import VerifierKey
-from server.sequencer import wall_clock_us
+from server.clock import wall_clock_us
 from suyuan.v1 import entry_pb2, errors_pb2
 from suyuan.v1 import event_pb2 as ev
 from suyuan.v1 import ledger_service_pb2 as pb
