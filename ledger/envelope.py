@@ -180,9 +180,7 @@ def _any(raw: bytes) -> Envelope:
     try:
         message = entry_pb2.Envelope.FromString(raw)
     except DecodeError:
-        raise _malformed(
-            "bytes that are no protobuf message", "a serialised suyuan.v1.Envelope"
-        ) from None
+        raise _malformed("bytes that are no protobuf message", "a serialised suyuan.v1.Envelope") from None
     if message.payload_type != PAYLOAD_TYPE:
         raise _malformed(f"payload type {message.payload_type[:80]!r}", f"payload type {PAYLOAD_TYPE!r}")
     if len(message.signatures) != 1:
