@@ -49,6 +49,8 @@ class RunningService:
     vkey: str = ""
     process: subprocess.Popen[bytes] | None = None
     flags: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
+    """What runs the process: a command with its arguments that becomes what is given to it, such as setpriv."""
     channel: grpc.Channel | None = field(default=None, repr=False)
     founding: list[Envelope] = field(default_factory=list, repr=False)
     url: str = ""
@@ -85,7 +87,8 @@ class RunningService:
         ready.unlink(missing_ok=True)
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve", "--database", self.where, "--log-key", self.log_key,
+                [*self.under, sys.executable, "-m", "server", "serve",
+                 "--database", self.where, "--log-key", self.log_key,
                  "--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs", *self.flags],
                 stdout=log, stderr=log,
             )  # fmt: skip
