@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import preloaded
 from world import ORIGIN, City
 
 from ledger.envelope import Envelope
@@ -26,13 +27,7 @@ _STARTUP_S = 30
 
 def operator(*args: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run an operator's command to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server", *map(str, args)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = preloaded.run("-m", "server", *args)
     assert done.returncode == 0 or not check, done.stderr
     return done
 
@@ -47,7 +42,7 @@ class RunningService:
     http: str = ""
     """URL of the HTTP read side, where it was asked for with `--http`."""
     vkey: str = ""
-    process: subprocess.Popen[bytes] | None = None
+    process: preloaded.Process | subprocess.Popen[str] | None = None
     flags: tuple[str, ...] = ()
     channel: grpc.Channel | None = field(default=None, repr=False)
     founding: list[Envelope] = field(default_factory=list, repr=False)
@@ -77,10 +72,9 @@ class RunningService:
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
         with (self.folder / "service.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve", "--database", self.database, "--log-key", self.log_key,
-                 "--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs", *self.flags],
-                stdout=log, stderr=log,
+            self.process = preloaded.start(
+                "-m", "server", "serve", "--database", self.database, "--log-key", self.log_key,
+                "--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs", *self.flags, log=log,
             )  # fmt: skip
         deadline = time.monotonic() + _STARTUP_S
         while not (ready.exists() and ready.read_text().endswith("\n")):
@@ -156,10 +150,9 @@ def running_http(database: Path, *flags: object) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         ready, written = Path(folder, "ready"), Path(folder, "log")
         with written.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve-http", "--database", database, "--listen", "127.0.0.1:0",
-                 "--ready-file", ready, "--json-logs", *map(str, flags)],
-                stdout=log, stderr=log,
+            process = preloaded.start(
+                "-m", "server", "serve-http", "--database", database, "--listen", "127.0.0.1:0",
+                "--ready-file", ready, "--json-logs", *flags, log=log,
             )  # fmt: skip
         try:
             deadline = time.monotonic() + _STARTUP_S
