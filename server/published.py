@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.errors import BrokenProof, Reason, ServiceFault
@@ -22,6 +21,7 @@ from ledger.frontier import Frontier
 from ledger.note import SignedNote, VerifierKey
 from ledger.tiles import TileNodes
 from server.store import queries
+from server.store.dialect import insert_into
 from server.store.tables import SHARD, published
 
 
@@ -102,7 +102,7 @@ def open_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> Publ
 
 def write_published(connection: Connection, made: Published) -> None:
     """Put this in place of whatever is published."""
-    statement = sqlite_insert(published).values(
+    statement = insert_into(connection, published).values(
         shard=SHARD,
         size=made.checkpoint.size,
         checkpoint=made.note.encode(),

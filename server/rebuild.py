@@ -45,7 +45,7 @@ from ledger.state import State
 from ledger.tiles import TileNodes
 from server.published import open_published
 from server.store import queries
-from server.store.commit import entry_row, write_tiles
+from server.store.commit import write_entries, write_tiles
 from server.store.damage import damage_of, shown_value
 from server.store.queries import StoredEntry, StoredHead
 from server.store.reader import RecordCache, StoredState
@@ -57,6 +57,9 @@ Progress = Callable[[int, int], None]
 """Is told how many entries are done, and how many there are."""
 
 _CHUNK = 1_000
+
+_ROWS = 200
+"""Rows of a table that are in memory at once while it is compared; an entry may have 64 KiB."""
 
 _log = Table(
     "log_being_replayed",
@@ -87,7 +90,7 @@ def rebuild(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_
             the database is then as it was.
         BrokenProof: the checkpoint in the database is not signed by any of the log's keys.
     """
-    with store.transaction() as connection:
+    with store.transaction(unhurried=True) as connection:
         metadata.create_all(connection)  # a table that somebody has dropped
         head = _signed_head(connection, vkeys)
         _require_nothing_beyond(connection, head)
@@ -100,7 +103,7 @@ def rebuild(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_
             connection.execute(delete(table).where(table.c.shard == SHARD))
         root, recorded_at_us = Frontier().root(), 0
         for chunk, frontier in _replayed(connection, connection, head, progress, _log):
-            connection.execute(insert(entries), [entry_row(entry) for entry in chunk])
+            write_entries(connection, chunk)
             root, recorded_at_us = frontier.root(), chunk[-1].entry.recorded_at_us
         if root != head.root:
             raise ServiceFault(
@@ -132,7 +135,7 @@ class Damage:
 
 def check(store: Store, vkeys: Sequence[VerifierKey], progress: Progress = no_progress) -> Damage:
     """Audit the log in a database, and compare its views with a replay."""
-    with store.snapshot() as connection:
+    with store.snapshot(unhurried=True) as connection:
         there = set(inspect(connection).get_table_names())
         missing = [table.name for table in metadata.sorted_tables if table.name not in there]
         damage = Damage(rows=[f"{name}: given no table, expected one" for name in missing])
@@ -195,7 +198,7 @@ def _compare(
 ) -> Iterator[str]:
     with scratch.transaction() as replica:
         for chunk, _ in _replayed(connection, replica, head, no_progress):
-            replica.execute(insert(entries), [entry_row(entry) for entry in chunk])
+            write_entries(replica, chunk)
         for table in (entries, *PROJECTIONS):
             if table.name in there:
                 yield from _compare_table(table, connection, replica)
@@ -205,9 +208,17 @@ def _compare_table(table: Table, given: Connection, expected: Connection) -> Ite
     """The rows in which a table differs; both sides are read in the order of their keys, which come first in a row."""
     names = [column.name for column in table.primary_key]
     query = select(table).where(table.c.shard == SHARD).order_by(*table.primary_key)
+    # Without it PostgreSQL's driver would load whole tables.
+    some = {"yield_per": _ROWS}
     # heapq.merge keeps what both sides have for one key together.
-    ours = ((_comparable(row[: len(names)]), 0, tuple(row)) for row in given.execute(query))
-    theirs = ((_comparable(row[: len(names)]), 1, tuple(row)) for row in expected.execute(query))
+    ours = (
+        (_comparable(row[: len(names)]), 0, tuple(row))
+        for row in given.execute(query, execution_options=some)
+    )
+    theirs = (
+        (_comparable(row[: len(names)]), 1, tuple(row))
+        for row in expected.execute(query, execution_options=some)
+    )
     by_key = groupby(merge(ours, theirs, key=itemgetter(0)), key=itemgetter(0))
     for _, group in by_key:
         rows = {side: row for _, side, row in group}

@@ -15,11 +15,13 @@ from grpc_reflection.v1alpha import reflection
 from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner
 from server.admission import Admission, PublicKeys
+from server.arrivals import Arrivals
 from server.config import Settings, Tls, require_address
 from server.grpc.answers import Answers
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
 from server.grpc.registry_service import RegistryService
+from server.grpc.watching import Watching
 from server.proofs import Proofs
 from server.sequencer import Sequencer
 from server.store.store import Store
@@ -35,6 +37,9 @@ from suyuan.v1 import (
 
 LEDGER = ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
+
+_LAST_WORDS_S = 1.0
+"""How long a stream of answers may take to tell its reader that the service stops."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +73,7 @@ class Service:
         self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
         self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
         self._health = health.aio.HealthServicer()
+        self._errors = ErrorInterceptor()
         self._server = self._build(store)
         self._serving = False
         self.address = ""
@@ -91,6 +97,7 @@ class Service:
         published = take_up(self._store, self._signers, self._settings.witness_policy)
         self.address = self._listen()
         self._sequencer.start()
+        self._arrivals.start()
         await self._server.start()
         if self._pusher is not None:
             self._pusher.start(published)
@@ -110,7 +117,8 @@ class Service:
         if self._serving:
             log.info("stopping")
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._settings.stop_seconds)
+        await self._arrivals.stop()
+        await self._end_calls()
         if self._pusher is not None:
             await asyncio.to_thread(self._pusher.stop)
         await self._sequencer.stop()
@@ -121,13 +129,22 @@ class Service:
         if self._serving and head is not None:
             log.info("stopped", size=head.size)
 
+    async def _end_calls(self) -> None:
+        """Let the calls in flight end, and cut off streams of answers that nobody takes: they would never end."""
+        ending = asyncio.create_task(self._server.stop(self._settings.stop_seconds))
+        idle = asyncio.create_task(self._errors.idle())
+        await asyncio.wait((ending, idle), return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        await self._server.stop(min(_LAST_WORDS_S, self._settings.stop_seconds))
+        await ending
+
     async def wait(self) -> None:
         """Return when the server has ended."""
         await self._server.wait_for_termination()
 
     def _build(self, store: Store) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[self._errors],
             maximum_concurrent_rpcs=self._settings.concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", self._settings.max_request_bytes),
@@ -140,7 +157,15 @@ class Service:
         proofs = Proofs(store)
         answers = Answers(store, proofs, self._reading, self._receipts)
         admission = Admission(PublicKeys(store), self._verifying, self._settings.limits)
-        ledger = LedgerService(admission, self._sequencer, answers, proofs)
+        self._arrivals = Arrivals(answers.size)
+        self._sequencer.announce = self._arrivals.announce
+        watching = Watching(
+            answers,
+            self._arrivals,
+            most=self._settings.watchers,
+            readers=max(1, self._settings.read_threads // 2),
+        )
+        ledger = LedgerService(admission, self._sequencer, answers, proofs, watching)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

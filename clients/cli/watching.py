@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 import urllib3
@@ -21,6 +19,7 @@ from clients.cli.distant import Audited, audit_once
 from clients.cli.output import error_record, local_text, note, redacted, shown, utc_text
 from clients.cli.session import Session
 from clients.cli.status import Status, status_of
+from clients.cli.stopping import Stopped, stoppable
 from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
 
 LONGEST_PAUSE_S: Final = 300
@@ -33,10 +32,6 @@ _TRIES: Final = 4
 _FIRST_PAUSE_S: Final = 0.5
 _COMMAND_S: Final = 60.0
 _STANDARD_ERROR: Final = 2  # results go to standard output, and the command has none
-
-
-class _Stop(BaseException):
-    """SIGTERM: end as soon as what was begun can be left."""
 
 
 class Alarm:
@@ -131,9 +126,9 @@ def watch(session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs: 
         BadInput: the URL or the memory cannot be used.
     """
     try:
-        with _stoppable():
+        with stoppable():
             return _follow(session, url, interval_s=interval_s, alarm=alarm, jobs=jobs)
-    except _Stop:
+    except Stopped:
         return Status.OK
 
 
@@ -197,17 +192,3 @@ def _tell(session: Session, audited: Audited) -> None:
 
 def _now_us() -> int:
     return time.time_ns() // 1_000
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM end what is done here."""
-
-    def stop(*_: object) -> None:
-        raise _Stop
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,1 +1,1 @@
-"""Where the log and its views are kept: SQLAlchemy Core over SQLite."""
+"""Where the log and its views are kept: SQLAlchemy Core over SQLite or PostgreSQL."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, insert, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, update
 
 from ledger.sequence import Sequenced
 from ledger.state import Record
 from ledger.tiles import TileKey
+from server.store.bulk import Row, insert_rows, upsert_rows
+from server.store.dialect import insert_into
 from server.store.queries import StoredHead
 from server.store.records import flags_to_bits, save
 from server.store.tables import SHARD, entries, log_head, tiles
@@ -39,9 +40,7 @@ def write_batch(
         LogMovedError: the head in the database is not `before`.
     """
     swap_head(connection, before, after)
-    rows = [entry_row(entry) for entry in new]
-    if rows:
-        connection.execute(insert(entries), rows)
+    write_entries(connection, new)
     write_tiles(connection, changed_tiles)
     save(connection, changes)
 
@@ -56,7 +55,8 @@ def swap_head(connection: Connection, before: StoredHead | None, after: StoredHe
     }
     if before is None:
         result = connection.execute(
-            sqlite_insert(log_head).values(shard=SHARD, **values).on_conflict_do_nothing()
+            insert_into(connection, log_head).values(shard=SHARD, **values).on_conflict_do_nothing(),
+            execution_options={"preserve_rowcount": True},
         )
     else:
         result = connection.execute(
@@ -68,32 +68,27 @@ def swap_head(connection: Connection, before: StoredHead | None, after: StoredHe
         raise LogMovedError
 
 
+def write_entries(connection: Connection, new: Iterable[Sequenced]) -> None:
+    """Add entries with what is derived from their bytes."""
+    insert_rows(connection, entries, [_entry_row(entry) for entry in new])
+
+
 def write_tiles(connection: Connection, changed: Mapping[TileKey, bytes]) -> None:
     """Write tiles that are new or wider."""
-    if changed:
-        statement = sqlite_insert(tiles)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[tiles.c.shard, tiles.c.level, tiles.c.idx],
-                set_={"data": statement.excluded.data},
-            ),
-            [
-                {"shard": SHARD, "level": level, "idx": index, "data": data}
-                for (level, index), data in changed.items()
-            ],
-        )
+    rows = [(SHARD, level, index, data) for (level, index), data in changed.items()]
+    upsert_rows(connection, tiles, rows)
 
 
-def entry_row(entry: Sequenced) -> dict[str, object]:
-    """An entry's row: its bytes, and what is derived from them."""
+def _entry_row(entry: Sequenced) -> Row:
+    """An entry's row, in the order of the table's columns."""
     recorded = entry.recorded
-    return {
-        "shard": SHARD,
-        "idx": recorded.index,
-        "data": entry.data,
-        "event_id": recorded.event_id,
-        "chain": recorded.chain,
-        "chain_seq": recorded.chain_seq,
-        "sale": recorded.sale or None,
-        "flags": flags_to_bits(recorded.flags),
-    }
+    return (
+        SHARD,
+        recorded.index,
+        entry.data,
+        recorded.event_id,
+        recorded.chain,
+        recorded.chain_seq,
+        recorded.sale or None,
+        flags_to_bits(recorded.flags),
+    )

@@ -6,50 +6,43 @@ import sqlite3
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import QueuePool
 
 from ledger.errors import BadInput, Reason
+from server.store.database import Backend, Database
 
 WRITES = "suyuan_writes"
 """Execution option of a connection whose transactions write: they take the write lock when they begin."""
 
+UNHURRIED = "suyuan_unhurried"
+"""Execution option of a connection whose transactions may take as long as they like: a replay of the whole log."""
+
+POOL_SIZE, POOL_OVERFLOW = 8, 32
+"""Connections that are kept, and those that there may be besides."""
+
 BUSY_TIMEOUT_MS = 10_000
 
 
-def database_url(text: str) -> URL:
-    """A database's URL: a SQLAlchemy URL, or the path of an SQLite file.
-
-    Raises:
-        BadInput: `INVALID_REQUEST` if it is neither.
-    """
-    try:
-        url = make_url(text) if "://" in text else URL.create("sqlite", database=text)
-    except ArgumentError:
-        url = None
-    if url is None or url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        raise BadInput(
-            Reason.INVALID_REQUEST,
-            "database",
-            given=repr(text),
-            expected="the path of an SQLite file, or sqlite:///PATH",
-        )
-    return url
-
-
-def open_engine(url: URL, *, create: bool = False, read_only: bool = False) -> Engine:
+def open_engine(database: Database, *, create: bool = False, read_only: bool = False) -> Engine:
     """An engine for a database.
 
     Args:
-        url: as `database_url` gives it.
-        create: make the file if there is none; else it must exist.
+        database: where it is.
+        create: make SQLite's file if there is none; else it must exist. A database of PostgreSQL always must.
         read_only: refuse to write, for tools that look at a database that is somebody else's.
 
     Raises:
         BadInput: `NOT_FOUND` if there is no such file and none is to be made.
     """
-    path = Path(url.database or "")
+    if database.backend is Backend.POSTGRESQL:
+        # Only who keeps a log on PostgreSQL pays for its driver.
+        from server.store.postgresql import open_postgresql  # noqa: PLC0415
+
+        return open_postgresql(database, read_only=read_only)
+    return _open_sqlite(Path(database.address), create=create, read_only=read_only)
+
+
+def _open_sqlite(path: Path, *, create: bool, read_only: bool) -> Engine:
     if not create and not path.is_file():
         raise BadInput(
             Reason.NOT_FOUND, "database", given=f"no file {path}", expected="a database made by operator init"
@@ -59,8 +52,8 @@ def open_engine(url: URL, *, create: bool = False, read_only: bool = False) -> E
         "sqlite://",
         creator=lambda: _connect(path, mode),
         poolclass=QueuePool,
-        pool_size=8,
-        max_overflow=32,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
         pool_reset_on_return="rollback",
     )
     event.listen(engine, "begin", _begin)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Integer, and_, cast, func, select
 
 from ledger.errors import Reason, ServiceFault
 from ledger.merkle import HASH_SIZE, leaf_hash
@@ -27,7 +27,7 @@ _CHUNK = 500
 _heads = RECORDS[ChainHead]
 _beyond = entries.alias("beyond")
 
-_LEAF = func.substr(tiles.c.data, 1 + HASH_SIZE * (entries.c.idx % TILE_WIDTH), HASH_SIZE)
+_LEAF = func.substr(tiles.c.data, cast(1 + HASH_SIZE * (entries.c.idx % TILE_WIDTH), Integer), HASH_SIZE)
 _LAST = (
     select(_heads.c.chain, entries.c.data, _LEAF.label("leaf"), _beyond.c.chain.label("beyond"))
     .select_from(_heads)

@@ -12,14 +12,13 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar, get_type_hints
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, select, tuple_
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.sql.dml import Insert
 
 from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import LedgerError, ServiceFault
 from ledger.event import Event
 from ledger.state import Key, PartyKey, R, Record, Recorded
+from server.store.bulk import upsert_rows
 from server.store.damage import damage_of, damaged, of_another_type, shown_value, what_is_wrong
 from server.store.tables import RECORDS, SHARD, entries
 
@@ -68,8 +67,7 @@ def save(connection: Connection, records: Iterable[Record]) -> None:
     by_type.pop(Recorded, None)
     for record_type, same in by_type.items():
         shape = _SHAPES[record_type]
-        rows = [dict(zip(shape.names, (SHARD, *shape.values(record)), strict=True)) for record in same]
-        connection.execute(shape.upsert, rows)
+        upsert_rows(connection, shape.table, [(SHARD, *shape.values(record)) for record in same])
 
 
 def records_of(
@@ -181,9 +179,9 @@ class _Shape:
     key: Callable[[Row[Any]], Key]
     """The record's key in a row."""
     names: tuple[str, ...]
-    """`shard` and the fields."""
+    """Of the fields."""
     values: Callable[[Record], tuple[Any, ...]]
-    upsert: Insert
+    """What a record's row holds besides the shard, in the order of the table's columns."""
 
     @classmethod
     def of(cls, record_type: type[Any]) -> _Shape:
@@ -197,9 +195,8 @@ class _Shape:
             columns=[table.c[name] for name in fields],
             types=tuple(hints[name] for name in fields),
             key=itemgetter(*(fields.index(name) for name in record_type.key_fields)),
-            names=("shard", *fields),
-            values=attrgetter(*fields),
-            upsert=_upsert(table),
+            names=tuple(fields),
+            values=attrgetter(*(column.key for column in table.columns if column.key != "shard")),
         )
 
     def record(self, row: Row[Any]) -> Any:
@@ -210,7 +207,7 @@ class _Shape:
         """
         # SQLite keeps in a column whatever was put there.
         if tuple(map(type, row)) != self.types:
-            raise self._damaged(row, *of_another_type(self.names[1:], self.types, row))
+            raise self._damaged(row, *of_another_type(self.names, self.types, row))
         record = self.record_type(*row)
         wrong = what_is_wrong(record)
         if wrong is not None:
@@ -221,15 +218,6 @@ class _Shape:
         key = self.key(row)
         shown = " ".join(shown_value(part) for part in (key if isinstance(key, tuple) else (key,)))
         return damaged(f"{self.table.name} {shown}", given, expected)
-
-
-def _upsert(table: Table) -> Insert:
-    statement = sqlite_insert(table)
-    keys = {column.key for column in table.primary_key}
-    changed = {column.key: statement.excluded[column.key] for column in table.c if column.key not in keys}
-    if not changed:
-        return statement.on_conflict_do_nothing()
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
 
 
 _SHAPES: dict[type[Any], _Shape] = {record_type: _Shape.of(record_type) for record_type in RECORDS}

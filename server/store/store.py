@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, insert, inspect, select
-from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import Connection, Engine, inspect
 
 from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
-from server.store.engine import WRITES, database_url, open_engine
-from server.store.tables import SCHEMA_VERSION, metadata, schema
+from server.store.database import Database
+from server.store.engine import UNHURRIED, WRITES, open_engine
+from server.store.faults import faults
+from server.store.version import make_tables, require_version, stored_version, version_of
 
 
 class Store:
@@ -23,96 +22,94 @@ class Store:
         self._writing = engine.execution_options(**{WRITES: True})
 
     @classmethod
-    def create(cls, database: str) -> Store:
-        """Make the tables in a new or empty database, or open one that has them."""
-        store = cls(open_engine(database_url(database), create=True))
-        with store.transaction() as connection:
-            there = set(inspect(connection).get_table_names())
-            if there and schema.name not in there:
+    def create(cls, database: str | Database) -> Store:
+        """Make the tables in a new or empty database, or open one that has them.
+
+        Raises:
+            BadInput: `INVALID_REQUEST` if it holds something else, or tables of another version.
+            ServiceFault: as `open` says.
+        """
+        database = Database.parse(database)
+        store = cls(open_engine(database, create=True))
+        with store._closed_if_refused(), store.transaction() as connection:
+            there = inspect(connection).get_table_names()
+            version = version_of(stored_version(connection), database)
+            if version is None and there:
                 raise BadInput(
                     Reason.INVALID_REQUEST,
                     f"database {database}",
                     given=f"a table {min(there)}",
                     expected="a new file, an empty database, or one made by operator init",
                 )
-            metadata.create_all(connection)
-            if connection.execute(select(schema.c.version)).first() is None:
-                connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-        store._require_version(database)
+            if version is None:
+                make_tables(connection)
+            else:
+                require_version(version, database)
         return store
 
     @classmethod
-    def open(cls, database: str, *, read_only: bool = False) -> Store:
+    def open(
+        cls, database: str | Database, *, read_only: bool = False, of_any_version: bool = False
+    ) -> Store:
         """Open a database that `create` made.
 
+        Args:
+            database: where it is.
+            read_only: refuse to write.
+            of_any_version: also one whose tables have to be migrated first, or are too new.
+
         Raises:
-            BadInput: `NOT_FOUND` if there is none, `INVALID_REQUEST` if it is something else.
+            BadInput: `NOT_FOUND` if there is none, `INVALID_REQUEST` if it is something else, or of another version.
             ServiceFault: `STORE_DAMAGED` if it has lost its version, `STORE_UNAVAILABLE` if it cannot be read now.
         """
-        store = cls(open_engine(database_url(database), read_only=read_only))
-        store._require_version(database)
+        database = Database.parse(database)
+        store = cls(open_engine(database, read_only=read_only))
+        with store._closed_if_refused():
+            version = store._version(database)
+            if version is None or not of_any_version:
+                require_version(version, database)
         return store
 
     @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        """A transaction that only reads: all its reads see the log at one moment."""
-        with _faults(), self._reading.connect() as connection, connection.begin():
+    def snapshot(self, *, unhurried: bool = False) -> Iterator[Connection]:
+        """A transaction that only reads: all its reads see the log at one moment.
+
+        Args:
+            unhurried: it may take as long as it likes.
+        """
+        with faults(), _connected(self._reading, unhurried) as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A transaction that writes: commits at its end, unless an exception ends it."""
-        with _faults(), self._writing.connect() as connection, connection.begin():
+    def transaction(self, *, unhurried: bool = False) -> Iterator[Connection]:
+        """A transaction that writes: commits at its end, unless an exception ends it. The same args."""
+        with faults(), _connected(self._writing, unhurried) as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self._reading.dispose()
 
-    def _require_version(self, database: str) -> None:
+    @contextmanager
+    def _closed_if_refused(self) -> Iterator[None]:
         try:
-            self._compare_version(database)
+            yield
         except LedgerError:
             self.close()
             raise
 
-    def _compare_version(self, database: str) -> None:
-        subject, expected = f"schema of {database}", f"version {SCHEMA_VERSION}, as made by operator init"
+    def _version(self, database: Database) -> int | None:
         try:
             with self.snapshot() as connection:
-                version = connection.execute(select(schema.c.version)).scalar()
+                said = stored_version(connection)
         except ServiceFault as fault:
             if fault.reason is Reason.STORE_UNAVAILABLE:
                 raise
-            raise BadInput(Reason.INVALID_REQUEST, subject, given="none", expected=expected) from fault
-        if version is None:
-            raise ServiceFault(Reason.STORE_DAMAGED, subject, given="no version", expected=expected)
-        if version != SCHEMA_VERSION:
-            raise BadInput(Reason.INVALID_REQUEST, subject, given=f"version {version}", expected=expected)
+            said = None  # no file of SQLite's
+        return version_of(said, database)
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
-    """Say a database's refusal in the ledger's words; the driver's own goes along as the cause."""
-    try:
-        yield
-    except PoolTimeoutError as error:
-        raise ServiceFault(
-            Reason.STORE_UNAVAILABLE, "database", given="no free connection", expected="an answer"
-        ) from error
-    except DatabaseError as error:
-        if isinstance(error, OperationalError) and not _lacks_tables(error):
-            raise ServiceFault(
-                Reason.STORE_UNAVAILABLE, "database", given=str(error.orig), expected="an answer"
-            ) from error
-        raise ServiceFault(
-            Reason.STORE_DAMAGED,
-            "database",
-            given=str(error.orig),
-            expected="tables as the service wrote them",
-        ) from error
-
-
-def _lacks_tables(error: OperationalError) -> bool:
-    """Whether SQLite could not even read the statement: a table or a column is not there."""
-    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+def _connected(engine: Engine, unhurried: bool) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection.execution_options(**{UNHURRIED: True}) if unhurried else connection

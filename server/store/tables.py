@@ -21,6 +21,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 from sqlalchemy.types import TypeEngine
@@ -43,15 +44,13 @@ from ledger.state import (
 SHARD = 0
 """The one shard of this version."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""The number of the newest revision in `server/store/migrations`, which leads to the tables below."""
 
 metadata = MetaData()
 
-schema = Table(
-    "schema_version",
-    metadata,
-    Column("version", Integer, primary_key=True, autoincrement=False),
-)
+_TEXT = String().with_variant(Text(collation="C"), "postgresql")
+"""Texts have the same order everywhere, that of their UTF-8 bytes; PostgreSQL would sort by the customs of a country."""
 
 log_head = Table(
     "log_head",
@@ -84,7 +83,7 @@ entries = Table(
     Column("data", LargeBinary, nullable=False),
     # From here on derived from data and what came before it.
     Column("event_id", LargeBinary(32), nullable=False),
-    Column("chain", String(128), nullable=False),
+    Column("chain", String(128).with_variant(Text(collation="C"), "postgresql"), nullable=False),
     Column("chain_seq", BigInteger, nullable=False),
     # Event id of the sale that the event is part of.
     Column("sale", LargeBinary(32)),
@@ -114,7 +113,7 @@ tiles = Table(
 )
 
 _TYPES: dict[type, TypeEngine[Any]] = {
-    str: String(),
+    str: _TEXT,
     bytes: LargeBinary(),
     int: BigInteger(),
     bool: Boolean(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from postgresql import empty_database
 from running import running_service
 from world import ORIGIN, City, signing_key
 
@@ -24,10 +25,32 @@ def signer():
     return NoteSigner(ORIGIN, signing_key("log")._key)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out, of what runs on both databases, what is marked to be for SQLite alone."""
+    left_out = [item for item in items if item.get_closest_marker("sqlite_only") and _on_postgresql(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _on_postgresql(item):
+    return hasattr(item, "callspec") and item.callspec.params.get("database") == "postgresql"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """Where a log may be made: what holds of one database holds of the other."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "log.db")
+    else:
+        with empty_database() as url:
+            yield url
+
+
 @pytest.fixture
-def store(tmp_path):
+def store(database):
     """An empty store."""
-    made = Store.create(str(tmp_path / "log.db"))
+    made = Store.create(database)
     yield made
     made.close()
 

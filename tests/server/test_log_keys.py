@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from damaging import tamper
 from filling import record
 from running import new_log, operator
 from world import ORIGIN, signing_key
@@ -74,8 +75,7 @@ def test_the_new_key_alone_is_refused_as_long_as_it_has_signed_nothing(store, fo
 
 
 def test_a_head_that_was_put_there_is_not_signed_by_the_new_key(store, founded):
-    with store.transaction() as connection:
-        connection.exec_driver_sql("UPDATE log_head SET root = zeroblob(32)")
+    tamper(store, "UPDATE log_head SET root = zeroblob(32)")
     with pytest.raises(ServiceFault, match="root by the tiles"):
         loaded(store, OLD, NEW)
     with store.snapshot() as connection:

@@ -1,8 +1,10 @@
 """What is published: what a start keeps of it, and what replaces what."""
 
 import pytest
+from damaging import SQLITE_ONLY, tamper
 from filling import record
 from misbehaving import cosigner
+from sqlalchemy import update
 from world import ORIGIN, signing_key
 
 from ledger.checkpoint import Checkpoint, sign_checkpoint
@@ -11,6 +13,7 @@ from ledger.note import NoteSigner, SignedNote
 from ledger.policy import Policy
 from server.published import Published, read_published, write_published
 from server.rebuild import check, rebuild
+from server.store.tables import published as table
 from server.witnessing.publication import publish, take_up
 from server.writer import Writer
 
@@ -102,7 +105,7 @@ class TestPublish:
     def test_what_cannot_be_read_is_replaced(self, store, notes, junk):
         publish(store, policy(), notes[0], by(notes[0], A, B))
         with store.transaction() as connection:
-            connection.exec_driver_sql("UPDATE published SET checkpoint = ?", (junk,))
+            connection.execute(update(table).values(checkpoint=junk))
         assert publish(store, policy(), notes[0], by(notes[0], A, B))
         assert who(store) == (6, {"a": TIME, "b": TIME})
 
@@ -190,20 +193,17 @@ class TestLookingAfter:
         put(store, other, A, B)
         assert check(store, [LOG.vkey]).rows[0].startswith("published row: root of the published checkpoint")
         put(store, notes[0], A)
-        with store.transaction() as connection:
-            connection.exec_driver_sql("UPDATE published SET size = 3")
+        tamper(store, "UPDATE published SET size = 3")
         assert check(store, [LOG.vkey]).rows == [
             "published row: size by the published row: given 3, expected 6"
         ]
-        with store.transaction() as connection:
-            connection.exec_driver_sql("UPDATE published SET checkpoint = 'x'")
+        tamper(store, "UPDATE published SET checkpoint = 'x'")
         assert check(store, [LOG.vkey]).rows[0].startswith("published row: form of a note: given ")
 
-    @pytest.mark.parametrize("junk", ["'x'", "x'ff'", "7"])
+    @pytest.mark.parametrize("junk", ["'x'", "x'ff'", pytest.param("7", marks=SQLITE_ONLY)])
     def test_a_row_that_is_none_is_damage(self, store, notes, junk):
         put(store, notes[0], A, B)
-        with store.transaction() as connection:
-            connection.exec_driver_sql(f"UPDATE published SET checkpoint = {junk}")
+        tamper(store, f"UPDATE published SET checkpoint = {junk}")
         with pytest.raises(BrokenProof) as caught:
             published(store)
         assert caught.value.reason is Reason.BAD_NOTE

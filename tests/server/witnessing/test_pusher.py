@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 import structlog
+from damaging import SQLITE_ONLY
 from filling import record
 from misbehaving import (
     SIZE_TYPE,
@@ -30,6 +31,9 @@ from server.witnessing.pace import Pace
 from server.witnessing.publication import take_up
 from server.witnessing.pusher import Pusher
 from server.writer import Writer
+
+# What a round does with the database, the tests of publication try on both kinds.
+pytestmark = SQLITE_ONLY
 
 LOG = NoteSigner(ORIGIN, signing_key("log")._key)
 NEXT = NoteSigner(ORIGIN, signing_key("next log")._key)
