@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 
 from clients.new_file import file_refusal
+from clients.witness.alone import alone
 from clients.witness.bounds import Bounds
 from clients.witness.http import WitnessApp
 from clients.witness.memory import Memory
@@ -50,11 +51,16 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends at once.
 
     Raises:
-        BadInput: the address cannot be had, or a file cannot be used (`INVALID_REQUEST`).
+        BadInput: the address cannot be had, a file cannot be used, or another process serves the database
+            (`INVALID_REQUEST`).
         ServiceFault: the database does not answer (`STORE_UNAVAILABLE`).
     """
     configure_logs(as_json=settings.json_logs)
-    with closing(Memory(settings.database)) as writing, closing(Memory(settings.database)) as reading:
+    with (
+        alone(settings.database),
+        closing(Memory(settings.database)) as writing,
+        closing(Memory(settings.database)) as reading,
+    ):
         keys = [cosigner.vkey for cosigner in settings.cosigners]
         for earlier in writing.identify(keys, _clock_s()):
             # Right after a change of keys; otherwise somebody has mixed up two witnesses.

@@ -24,7 +24,6 @@ from server.commands.options import (
     WitnessPolicyOption,
 )
 from server.config import HttpSettings, Settings, Tls, read_log_keys, read_witness_policy
-from server.main import configure_logs, serve, serve_http
 from server.store.store import Store
 from server.witnessing.pace import Pace
 
@@ -98,6 +97,8 @@ def serve_command(
 
     Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443 --http 127.0.0.1:7480`
     """
+    from server.main import configure_logs, serve  # noqa: PLC0415 - gRPC takes long to load, and help needs none
+
     configure_logs(as_json=json_logs, debug=debug)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     if http_prefix and http is None:
@@ -151,6 +152,8 @@ def serve_http_command(
 
     Example: `suyuan operator serve-http --database suyuan.db --listen 127.0.0.1:7480`
     """
+    from server.main import configure_logs, serve_http  # noqa: PLC0415 - as above
+
     configure_logs(as_json=json_logs)
     keys = [VerifierKey.parse(key) for key in vkeys or []]
     settings = HttpSettings(
