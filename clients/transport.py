@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
@@ -11,6 +13,9 @@ from clients.patience import Patience
 from ledger.errors import Reason, ServiceFault
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from suyuan.v1.registry_service_pb2_grpc import RegistryServiceStub
+
+if TYPE_CHECKING:
+    from grpc import _CallIterator as Stream  # only the stubs have a name for it
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Answers that are larger are refused unread: what a service sends at most."""
@@ -74,8 +79,39 @@ class Transport:
                     raise error from None
 
     def _call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req, timeout_s: float) -> Res:
-        try:
+        with self._open():
             return method(request, timeout=timeout_s)
+
+    @contextmanager
+    def stream(self, method: grpc.UnaryStreamMultiCallable[Req, Res], request: Req) -> Iterator[Stream[Res]]:
+        """Ask for a stream of answers, which `next_of` gives; it is cancelled with the block. It has no deadline.
+
+        Raises:
+            ServiceFault: `UNREACHABLE` if this client is closed.
+        """
+        with self._open():
+            answers = method(request)
+        try:
+            yield answers
+        finally:
+            answers.cancel()
+
+    def next_of(self, answers: Stream[Res]) -> Res | None:
+        """Wait for the next answer of a stream; None at its end.
+
+        Raises:
+            ServiceFault, LedgerError: as `call`.
+        """
+        try:
+            return next(answers, None)
+        except grpc.RpcError as error:
+            raise error_of(error, self._target) from None  # type: ignore[arg-type]  # it is a Call too
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Say of a closed client that it is one."""
+        try:
+            yield
         except ValueError:
             if not self._closed:
                 raise

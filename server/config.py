@@ -47,6 +47,8 @@ class Settings:
     """Calls that are worked on at once; further ones are told to come back."""
     max_request_bytes: int = 4 * 1024 * 1024
     max_answer_bytes: int = 32 * 1024 * 1024
+    watchers: int = 200
+    """Calls of WatchEvents at once; further ones are told to come back."""
     stop_seconds: float = 10.0
     """How long calls in flight may take to end when the service stops."""
     ready_file: Path | None = None

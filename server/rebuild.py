@@ -32,10 +32,11 @@ from sqlalchemy import (
     update,
 )
 
-from ledger.audit import Auditor, AuditReport
+from ledger.audit import Auditor
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.entry import Entry
 from ledger.errors import LedgerError, Reason, ServiceFault
+from ledger.findings import AuditReport
 from ledger.frontier import Frontier
 from ledger.note import VerifierKey
 from ledger.sequence import Sequenced

@@ -67,6 +67,8 @@ class Sequencer:
         self._queued_events = 0
         self._queued_bytes = 0
         self._stopping = False
+        self.announce: Callable[[int], None] = lambda _: None
+        """Is told on the event loop how large the log has become, once for each commit."""
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -135,6 +137,8 @@ class Sequencer:
     def _answer(self, requests: list[_Request], outcome: Committed | Exception) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_deliver, requests, outcome)
+            if isinstance(outcome, Committed):
+                self._loop.call_soon_threadsafe(self.announce, outcome.head.size)
 
     def _take(self) -> list[_Request]:
         """Whatever waits, up to one batch; nothing once the service stops and all is written."""

@@ -15,11 +15,13 @@ from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner
 from server.admission import Admission, PublicKeys
 from server.allowance import Allowances
+from server.arrivals import Arrivals
 from server.config import Settings, Tls, require_address
 from server.grpc.answers import Answers
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
 from server.grpc.registry_service import RegistryService
+from server.grpc.watching import Watching
 from server.health import Health
 from server.proofs import Proofs
 from server.sequencer import Sequencer
@@ -37,6 +39,9 @@ from suyuan.v1 import (
 
 LEDGER = ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
+
+_LAST_WORDS_S = 1.0
+"""How long a stream of answers may take to tell its reader that the service stops."""
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +77,7 @@ class Service:
         self._reading = self.telemetry.threads(settings.read_threads, "read")
         self._receipts = self.telemetry.threads(1, "receipts")
         self._health = health.aio.HealthServicer()
+        self._errors = ErrorInterceptor()
         self.health = Health(
             store, is_alive=lambda: self._sequencer.is_alive, writes=lambda: self._sequencer.is_alive
         )
@@ -100,6 +106,7 @@ class Service:
         published = take_up(self._store, self._signers, self._settings.witness_policy)
         self.address = self._listen()
         self._sequencer.start()
+        self._arrivals.start()
         await self.telemetry.start(
             self.health,
             self._store,
@@ -130,7 +137,8 @@ class Service:
         if self._looking is not None:
             self._looking.cancel()
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._settings.stop_seconds)
+        await self._arrivals.stop()
+        await self._end_calls()
         if self._pusher is not None:
             await asyncio.to_thread(self._pusher.stop)
         await self.telemetry.stop()
@@ -144,6 +152,15 @@ class Service:
         if self._serving and head is not None:
             log.info("stopped", size=head.size)
 
+    async def _end_calls(self) -> None:
+        """Let the calls in flight end, and cut off streams of answers that nobody takes: they would never end."""
+        ending = asyncio.create_task(self._server.stop(self._settings.stop_seconds))
+        idle = asyncio.create_task(self._errors.idle())
+        await asyncio.wait((ending, idle), return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        await self._server.stop(min(_LAST_WORDS_S, self._settings.stop_seconds))
+        await ending
+
     async def wait(self) -> None:
         """Return when the server has ended."""
         await self._server.wait_for_termination()
@@ -156,7 +173,7 @@ class Service:
 
     def _build(self, store: Store) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[*self.telemetry.interceptors, ErrorInterceptor()],
+            interceptors=[*self.telemetry.interceptors, self._errors],
             maximum_concurrent_rpcs=self._settings.concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", self._settings.max_request_bytes),
@@ -176,7 +193,15 @@ class Service:
             allowances=None if allowance is None else Allowances(allowance),
             observer=self.telemetry.observer,
         )
-        ledger = LedgerService(admission, self._sequencer, answers, proofs)
+        self._arrivals = Arrivals(answers.size)
+        self._sequencer.announce = self._arrivals.announce
+        watching = Watching(
+            answers,
+            self._arrivals,
+            most=self._settings.watchers,
+            readers=max(1, self._settings.read_threads // 2),
+        )
+        ledger = LedgerService(admission, self._sequencer, answers, proofs, watching)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -114,6 +114,14 @@ class Answers:
         finally:
             abandoned.set()
 
+    async def size(self) -> int:
+        """How many entries there are.
+
+        Raises:
+            ServiceFault: `STORE_UNAVAILABLE`, `STORE_DAMAGED`.
+        """
+        return await self.read(lambda view: view.size)
+
     async def run(self, work: Callable[[], T]) -> T:
         """What an append is answered with, made on a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self._receipts, work)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -27,6 +30,10 @@ DOMAIN = "suyuan"
 
 RETRY_AFTER_MS = 250
 """When a client that met a full queue should come back."""
+
+MAX_MESSAGE_BYTES, MAX_DETAIL_BYTES = 1_000, 600
+"""What a refusal says at most, and each of its details. A status travels in headers, and gRPC lets through 8 KiB of them:
+a caller who is told what it gave, and gave a megabyte, would hear of too large headers instead."""
 
 _CODES: dict[Reason, int] = {
     Reason.UNKNOWN_KEY: code_pb2.UNAUTHENTICATED,
@@ -60,14 +67,11 @@ log = structlog.get_logger(__name__)
 
 def status_of(error: LedgerError) -> status_pb2.Status:
     """A refusal as a status with an ErrorInfo, and a RetryInfo where coming back helps."""
-    metadata = {"subject": error.subject}
-    if error.given is not None:
-        metadata["given"] = error.given
-    if error.expected is not None:
-        metadata["expected"] = error.expected
+    told = {"subject": error.subject, "given": error.given, "expected": error.expected}
+    metadata = {name: _short(text, MAX_DETAIL_BYTES) for name, text in told.items() if text is not None}
     status = status_pb2.Status(
         code=_CODES.get(error.reason, _FAMILY_CODES[type(error)]),
-        message=str(error),
+        message=_short(str(error), MAX_MESSAGE_BYTES),
         details=[_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))],
     )
     retry_after_ms = _retry_after_ms(error)
@@ -81,6 +85,15 @@ def status_of(error: LedgerError) -> status_pb2.Status:
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns the ledger's errors into statuses; what nobody foresaw is logged, and told without its inside."""
 
+    def __init__(self) -> None:
+        self._answering = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no call is being worked on that ends by itself; streams of answers do not count."""
+        await self._idle.wait()
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
@@ -88,45 +101,91 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wrap the method that a call is for."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
-            return handler
-        method, answer, parse = handler_call_details.method, handler.unary_unary, handler.request_deserializer
+        method = handler_call_details.method
+        if handler is None:
+            return None
+        read = _reader(method, handler.request_deserializer)
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._guarded(method, handler.unary_unary),
+                request_deserializer=read,
+                response_serializer=handler.response_serializer,
+            )
+        if inspect.isasyncgenfunction(handler.unary_stream):
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded_stream(method, handler.unary_stream),
+                request_deserializer=read,
+                response_serializer=handler.response_serializer,
+            )
+        return handler
 
-        def read(raw: bytes) -> Any:
-            # What is raised in here gRPC would tell as it likes; so it goes on to where a call can be answered.
-            try:
-                return parse(raw) if parse else raw
-            except DecodeError:
-                return BadInput(
-                    Reason.INVALID_REQUEST,
-                    f"request of {method}",
-                    given=f"{len(raw)} bytes that are no protobuf message",
-                    expected="its message in suyuan.v1",
-                )
+    def _guarded(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """A method that answers once."""
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            if isinstance(request, BadInput):
-                await context.abort_with_status(rpc_status.to_status(status_of(request)))
+            self._answering += 1
+            self._idle.clear()
             try:
-                return await answer(request, context)  # type: ignore[arg-type]  # the stubs know only synchronous handlers
-            except LedgerError as error:
-                if isinstance(error, ServiceFault | BrokenProof):
-                    log.warning("call_failed", method=method, reason=error.reason, error=str(error))
-                status = rpc_status.to_status(status_of(error))
-                await context.abort_with_status(status)
-            except grpc.aio.AbortError:
-                raise
-            except Exception:
-                log.exception("call_crashed", method=method)
-                await context.abort(
-                    grpc.StatusCode.INTERNAL, "internal error; the service's log has the details"
-                )
+                async with _telling(method, context):
+                    return await answer(_parsed(request), context)
+            finally:
+                self._answering -= 1
+                if not self._answering:
+                    self._idle.set()
 
-        return grpc.unary_unary_rpc_method_handler(
-            guarded,
-            request_deserializer=read,
-            response_serializer=handler.response_serializer,
-        )
+        return guarded
+
+
+def _guarded_stream(method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that answers again and again: an asynchronous generator."""
+
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        # A caller who goes away ends this task while it writes; what the answers hold is then let go at once.
+        async with _telling(method, context), aclosing(answer(_parsed(request), context)) as answers:
+            async for one in answers:
+                await context.write(one)
+
+    return guarded
+
+
+def _reader(method: str, parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Reads requests. What is raised here gRPC would tell as it likes, so it goes on to where a call can be answered."""
+
+    def read(raw: bytes) -> Any:
+        try:
+            return parse(raw) if parse else raw
+        except DecodeError:
+            return BadInput(
+                Reason.INVALID_REQUEST,
+                f"request of {method}",
+                given=f"{len(raw)} bytes that are no protobuf message",
+                expected="its message in suyuan.v1",
+            )
+
+    return read
+
+
+def _parsed(request: Any) -> Any:
+    """A request, unless it could not be read."""
+    if isinstance(request, BadInput):
+        raise request
+    return request
+
+
+@asynccontextmanager
+async def _telling(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+    """Ends a call with what went wrong in it."""
+    try:
+        yield
+    except LedgerError as error:
+        if isinstance(error, ServiceFault | BrokenProof) and error.reason is not Reason.STOPPING:
+            log.warning("call_failed", method=method, reason=error.reason, error=str(error))
+        await context.abort_with_status(rpc_status.to_status(status_of(error)))
+    except grpc.aio.AbortError:
+        raise
+    except Exception:
+        log.exception("call_crashed", method=method)
+        await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
 
 
 def _retry_after_ms(error: LedgerError) -> int | None:
@@ -134,6 +193,12 @@ def _retry_after_ms(error: LedgerError) -> int | None:
     if isinstance(error, ServiceFault) and error.retry_after_s is not None:
         return max(1, round(error.retry_after_s * 1000))
     return RETRY_AFTER_MS if error.reason is Reason.OVERLOADED else None
+
+
+def _short(text: str, most: int) -> str:
+    """A text, cut to so many bytes of UTF-8."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= most else f"{raw[: most - 3].decode('utf-8', 'ignore')}…"
 
 
 def _packed(message: Any) -> any_pb2.Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from server import story
 from server.admission import Admission, Admitted
 from server.grpc.answers import Answers, View, page_size, proven_checkpoint
 from server.grpc.errors import status_of
+from server.grpc.watching import Watching
 from server.proofs import Proofs
 from server.sequencer import Appended, Sequencer
 from server.store import queries
@@ -37,11 +39,19 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
     """Appends, and reads with proofs."""
 
-    def __init__(self, admission: Admission, sequencer: Sequencer, answers: Answers, proofs: Proofs) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        sequencer: Sequencer,
+        answers: Answers,
+        proofs: Proofs,
+        watching: Watching,
+    ) -> None:
         self._admission = admission
         self._sequencer = sequencer
         self._answers = answers
         self._proofs = proofs
+        self._watching = watching
 
     async def AppendEvents(self, request: pb.AppendEventsRequest, _: Context) -> pb.AppendEventsResponse:
         """Record signed events."""
@@ -161,6 +171,14 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             )
 
         return await self._answers.read(answer)
+
+    async def WatchEvents(
+        self, request: pb.WatchEventsRequest, _: Context
+    ) -> AsyncGenerator[pb.WatchEventsResponse, None]:
+        """Entries as they are recorded."""
+        async with aclosing(self._watching.answers(request)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, _: Context) -> pb.GetCheckpointResponse:
         """The newest checkpoint; or the newest that witnesses have cosigned."""

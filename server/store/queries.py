@@ -121,6 +121,86 @@ def entries_from(
     return found
 
 
+def entries_among(
+    connection: Connection,
+    chains: Iterable[str] | None,
+    start: int,
+    stop: int,
+    *,
+    limit: int,
+    most_bytes: int,
+) -> tuple[list[StoredEntry], int]:
+    """Entries of these chains, or of all, from `start` up to and without `stop`, in the order of the log.
+
+    The rows are read in the order of the log, never chain by chain: what it costs depends on `stop - start` alone.
+
+    Returns:
+        at most `limit` entries, ending before they pass `most_bytes`, though not before there is one; and the index
+        before which there is no other.
+
+    Raises:
+        ServiceFault: `STORE_DAMAGED` if all were asked for and one is missing.
+    """
+    where = [entries.c.shard == SHARD, entries.c.idx >= start, entries.c.idx < stop]
+    if chains is not None:
+        # As an expression, for which there is no index: a chain may be as long as the log.
+        where.append(entries.c.chain.concat("").in_(sorted(chains)))
+    rows = connection.execute(
+        select(entries.c.idx, entries.c.data, entries.c.flags)
+        .where(*where)
+        .order_by(entries.c.idx)
+        .limit(limit + 1)
+    )
+    found: list[StoredEntry] = []
+    total = 0
+    for row in rows:
+        entry = _entry(row)
+        if chains is None and entry.index != start + len(found):
+            break
+        if len(found) == limit or (found and total + len(entry.data) > most_bytes):
+            rows.close()
+            return found, entry.index
+        total += len(entry.data)
+        found.append(entry)
+    rows.close()
+    if chains is None and start + len(found) != stop:
+        missing = start + len(found)
+        raise ServiceFault(Reason.STORE_DAMAGED, f"entry {missing}", given="none", expected="an entry")
+    return found, stop
+
+
+def next_of_chains(connection: Connection, chains: Iterable[str], start: int) -> int | None:
+    """Index of the first entry from `start` on that is of one of these chains; None if there is none.
+
+    A few rows are looked at for each chain, however long it is: along a chain, indexes only ever grow.
+    """
+    found = (_next_of_chain(connection, chain, start) for chain in chains)
+    return min((index for index in found if index is not None), default=None)
+
+
+def _next_of_chain(connection: Connection, chain: str, start: int) -> int | None:
+    of_chain = (entries.c.shard == SHARD, entries.c.chain == chain)
+    newest = select(entries.c.chain_seq, entries.c.idx).where(*of_chain)
+    last = connection.execute(newest.order_by(entries.c.chain_seq.desc()).limit(1)).first()
+    if last is None or last.idx < start:
+        return None
+    first, behind, index = 0, last.chain_seq, last.idx
+    while first < behind:
+        middle = (first + behind) // 2
+        at: int | None = connection.execute(
+            select(entries.c.idx).where(*of_chain, entries.c.chain_seq == middle)
+        ).scalar()
+        if at is None:
+            raise ServiceFault(
+                Reason.STORE_DAMAGED, f"chain_seq {middle} of {chain}", given="none", expected="an entry"
+            )
+        if at < start:
+            first = middle + 1
+        else:
+            behind, index = middle, at
+    return int(index)
+
+
 def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEntry]:
     """These entries, in the order of the log.
 

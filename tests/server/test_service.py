@@ -400,6 +400,16 @@ class TestRegistry:
             after = page[0].party
         assert names == sorted([str(MERCHANT), str(OTHER_MERCHANT)])
 
+    @pytest.mark.parametrize("after", ["a\0b", "party", "x" * 200])
+    def test_a_page_behind_something_that_is_no_party(self, service, after):
+        for method, request in (
+            (service.registry.ListParties, reg.ListPartiesRequest(after=after)),
+            (service.registry.ListListings, reg.ListListingsRequest(chain=TEA, after=after)),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                method(request)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
     def test_a_key(self, service):
         key = service.city.key(CARRIER_MEMBER).public_key
         answer = service.registry.GetKey(reg.GetKeyRequest(key_id=key.key_id))

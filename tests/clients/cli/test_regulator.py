@@ -19,12 +19,12 @@ from clients.cli.output import Format, Output
 from clients.cli.session import Local
 from clients.cli.settings import Settings
 from clients.keyfile import generate, write_key
-from ledger.audit import AuditReport, Finding
 from ledger.checkpoint import Checkpoint
 from ledger.contradiction import Contradiction
 from ledger.envelope import Envelope
 from ledger.errors import Conflict, Reason, ServiceFault
 from ledger.event import Event, Kind
+from ledger.findings import AuditReport, Finding
 from ledger.identifiers import uscc_check_character
 from ledger.note import VerifierKey
 from server.grpc import errors
