@@ -87,7 +87,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         began, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
         try:
             yield
-            code = _code_of(context, grpc.StatusCode.OK)
+            # Where its caller goes away a stream of requests may simply end.
+            gone = context.cancelled()
+            code = grpc.StatusCode.CANCELLED if gone else _code_of(context, grpc.StatusCode.OK)
         except (asyncio.CancelledError, GeneratorExit):
             code = grpc.StatusCode.CANCELLED
             raise
