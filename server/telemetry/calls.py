@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, Protocol
 
 import grpc
@@ -67,11 +67,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return told
 
-    def _streaming(self, method: str, answer: Callable[[Any, Context], AsyncIterator[Any]]) -> Any:
-        async def told(request: Any, context: Context) -> AsyncIterator[Any]:
+    def _streaming(self, method: str, answer: Callable[[Any, Context], AsyncGenerator[Any, None]]) -> Any:
+        async def told(request: Any, context: Context) -> None:
+            # Written from here and not yielded: a generator whose caller goes away while it is written for would only
+            # end when somebody collects it, and the call would count as one that goes on.
             with self._told(method, context):
-                async for message in answer(request, context):
-                    yield message
+                async with aclosing(answer(request, context)) as answers:
+                    async for message in answers:
+                        await context.write(message)
 
         return told
 
@@ -84,7 +87,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         began, code = time.perf_counter(), grpc.StatusCode.UNKNOWN
         try:
             yield
-            code = _code_of(context, grpc.StatusCode.OK)
+            # Where its caller goes away a stream of requests may simply end.
+            gone = context.cancelled()
+            code = grpc.StatusCode.CANCELLED if gone else _code_of(context, grpc.StatusCode.OK)
         except (asyncio.CancelledError, GeneratorExit):
             code = grpc.StatusCode.CANCELLED
             raise
