@@ -31,6 +31,10 @@ DOMAIN = "suyuan"
 RETRY_AFTER_MS = 250
 """When a client that met a full queue should come back."""
 
+MAX_MESSAGE_BYTES, MAX_DETAIL_BYTES = 1_000, 600
+"""What a refusal says at most, and each of its details. A status travels in headers, and gRPC lets through 8 KiB of them:
+a caller who is told what it gave, and gave a megabyte, would hear of too large headers instead."""
+
 _CODES: dict[Reason, int] = {
     Reason.UNKNOWN_KEY: code_pb2.UNAUTHENTICATED,
     Reason.BAD_SIGNATURE: code_pb2.UNAUTHENTICATED,
@@ -62,14 +66,11 @@ log = structlog.get_logger(__name__)
 
 def status_of(error: LedgerError) -> status_pb2.Status:
     """A refusal as a status with an ErrorInfo, and a RetryInfo where coming back helps."""
-    metadata = {"subject": error.subject}
-    if error.given is not None:
-        metadata["given"] = error.given
-    if error.expected is not None:
-        metadata["expected"] = error.expected
+    told = {"subject": error.subject, "given": error.given, "expected": error.expected}
+    metadata = {name: _short(text, MAX_DETAIL_BYTES) for name, text in told.items() if text is not None}
     status = status_pb2.Status(
         code=_CODES.get(error.reason, _FAMILY_CODES[type(error)]),
-        message=str(error),
+        message=_short(str(error), MAX_MESSAGE_BYTES),
         details=[_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))],
     )
     if error.reason is Reason.OVERLOADED:
@@ -183,6 +184,12 @@ async def _telling(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> 
     except Exception:
         log.exception("call_crashed", method=method)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
+
+
+def _short(text: str, most: int) -> str:
+    """A text, cut to so many bytes of UTF-8."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= most else f"{raw[: most - 3].decode('utf-8', 'ignore')}…"
 
 
 def _packed(message: Any) -> any_pb2.Any:
