@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from clients.convert import error_of
+from clients.patience import Patience
 from ledger.errors import Reason, ServiceFault
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from suyuan.v1.registry_service_pb2_grpc import RegistryServiceStub
@@ -59,17 +60,27 @@ class Transport:
         self.registry = RegistryServiceStub(self._channel)
 
     def call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req) -> Res:
-        """Ask, and wait for the answer until the deadline.
+        """Ask, and wait for the answer until the deadline; again, where the service says when to come back.
+
+        What it says that of it has not done: asking again repeats nothing.
 
         Raises:
             ServiceFault: `UNREACHABLE` if no answer came, none in time, or none that can be read.
             LedgerError: what the service refused, and why.
         """
-        try:
-            with self._open():
-                return method(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise error_of(error, self._target) from None  # type: ignore[arg-type]  # it is a Call too
+        patience = Patience(self._timeout_s)
+        while True:
+            try:
+                return self._call(method, request, patience.left_s)
+            except grpc.RpcError as failed:
+                error = error_of(failed, self._target)  # type: ignore[arg-type]  # it is a Call too
+                delay_s = error.retry_after_s if isinstance(error, ServiceFault) else None
+                if delay_s is None or not patience.wait(delay_s):
+                    raise error from None
+
+    def _call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req, timeout_s: float) -> Res:
+        with self._open():
+            return method(request, timeout=timeout_s)
 
     @contextmanager
     def stream(self, method: grpc.UnaryStreamMultiCallable[Req, Res], request: Req) -> Iterator[Stream[Res]]:

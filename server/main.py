@@ -22,8 +22,10 @@ except ImportError:  # not on this platform: asyncio's own loop serves
 from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner, VerifierKey
 from server.config import HttpSettings, Settings
+from server.health import Health
 from server.service import Service
 from server.store.store import Store
+from server.telemetry.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from server.http.service import HttpService
@@ -95,6 +97,8 @@ async def _serve(
         if http is not None:
             await http.start()
             addresses.append(http.url)
+        if service.telemetry.url is not None:
+            addresses.append(service.telemetry.url)
         with _ready(settings.ready_file, *addresses):
             await stop.wait()
     finally:
@@ -109,12 +113,18 @@ async def _serve_http(
 ) -> None:
     stop = _stop_signal()
     http = _http_service(settings, store, vkeys)
+    telemetry, health = Telemetry(settings.metrics_listen), Health(store)
     try:
         await http.start()
-        with _ready(ready_file, http.url):
+        await telemetry.start(health, store)
+        health.started()
+        with _ready(ready_file, *[url for url in (http.url, telemetry.url) if url is not None]):
             await stop.wait()
     finally:
+        health.stopping()
         await http.stop()
+        await telemetry.stop()
+        health.close()
         store.close()
 
 

@@ -53,11 +53,18 @@ class RunningService:
     """What runs the process: a command with its arguments that becomes what is given to it, such as setpriv."""
     channel: grpc.Channel | None = field(default=None, repr=False)
     founding: list[Envelope] = field(default_factory=list, repr=False)
+    url: str = ""
+    """Of the database, where it is no SQLite file."""
 
     @property
     def database(self) -> Path:
         """The SQLite file."""
         return self.folder / "log.db"
+
+    @property
+    def where(self) -> str:
+        """The database, as commands are told."""
+        return self.url or str(self.database)
 
     @property
     def log_key(self) -> Path:
@@ -81,7 +88,7 @@ class RunningService:
         with (self.folder / "service.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.under, sys.executable, "-m", "server", "serve",
-                 "--database", self.database, "--log-key", self.log_key,
+                 "--database", self.where, "--log-key", self.log_key,
                  "--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs", *self.flags],
                 stdout=log, stderr=log,
             )  # fmt: skip
@@ -121,25 +128,25 @@ class RunningService:
         return self.channel
 
 
-def new_log(folder: Path, origin: str = ORIGIN) -> RunningService:
-    """A log with its genesis, not yet served."""
+def new_log(folder: Path, origin: str = ORIGIN, url: str = "") -> RunningService:
+    """A log with its genesis, not yet served; in an SQLite file, or in the database that the URL names."""
     folder.mkdir(parents=True, exist_ok=True)
-    service = RunningService(folder, City())
+    service = RunningService(folder, City(), url=url)
     genesis = folder / "genesis.bin"
     founding = service.city.founding() if origin == ORIGIN else [service.city.genesis(origin)]
     genesis.write_bytes(founding[0].raw)
-    operator("init", "--genesis", genesis, "--database", service.database, "--log-key", service.log_key)
-    service.vkey = operator(
-        "vkey", "--database", service.database, "--log-key", service.log_key
-    ).stdout.strip()
+    operator("init", "--genesis", genesis, "--database", service.where, "--log-key", service.log_key)
+    service.vkey = operator("vkey", "--database", service.where, "--log-key", service.log_key).stdout.strip()
     service.founding = founding[1:]
     return service
 
 
 @contextmanager
-def running_service(folder: Path, *flags: str, origin: str = ORIGIN) -> Iterator[RunningService]:
+def running_service(
+    folder: Path, *flags: str, origin: str = ORIGIN, url: str = ""
+) -> Iterator[RunningService]:
     """A service with the city's founding recorded; ends with the block."""
-    service = new_log(folder, origin)
+    service = new_log(folder, origin, url)
     service.flags = flags
     try:
         service.start()

@@ -51,6 +51,7 @@ _CODES: dict[Reason, int] = {
     Reason.EVENT_UNKNOWN: code_pb2.NOT_FOUND,
     Reason.NOT_FOUND: code_pb2.NOT_FOUND,
     Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+    Reason.RATE_LIMITED: code_pb2.RESOURCE_EXHAUSTED,
     Reason.STORE_DAMAGED: code_pb2.DATA_LOSS,
 }
 _FAMILY_CODES: dict[type[LedgerError], int] = {
@@ -73,9 +74,10 @@ def status_of(error: LedgerError) -> status_pb2.Status:
         message=_short(str(error), MAX_MESSAGE_BYTES),
         details=[_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))],
     )
-    if error.reason is Reason.OVERLOADED:
+    retry_after_ms = _retry_after_ms(error)
+    if retry_after_ms is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(RETRY_AFTER_MS)
+        delay.FromMilliseconds(retry_after_ms)
         status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status
 
@@ -184,6 +186,13 @@ async def _telling(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> 
     except Exception:
         log.exception("call_crashed", method=method)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
+
+
+def _retry_after_ms(error: LedgerError) -> int | None:
+    """When to come back; None where that would not help."""
+    if isinstance(error, ServiceFault) and error.retry_after_s is not None:
+        return max(1, round(error.retry_after_s * 1000))
+    return RETRY_AFTER_MS if error.reason is Reason.OVERLOADED else None
 
 
 def _short(text: str, most: int) -> str:
