@@ -51,6 +51,12 @@ class StoredEntry:
             raise damaged_entry(self.index, error) from error
 
 
+# Made once: a writer asks for it in every batch.
+_HEAD = select(log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint).where(
+    log_head.c.shard == SHARD
+)
+
+
 def head(connection: Connection) -> StoredHead | None:
     """The log's newest state; None before the genesis.
 
@@ -73,8 +79,7 @@ def head(connection: Connection) -> StoredHead | None:
 
 def head_row(connection: Connection) -> Any:
     """The row of the log's newest state, in the order of `StoredHead`, whatever it holds; None if there is none."""
-    columns = (log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint)
-    return connection.execute(select(*columns).where(log_head.c.shard == SHARD)).first()
+    return connection.execute(_HEAD).first()
 
 
 def published_checkpoint(connection: Connection) -> bytes | None:
@@ -218,7 +223,7 @@ def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEnt
         found += [_entry(row) for row in rows]
     if len(found) != len(wanted):
         missing = min(set(wanted) - {entry.index for entry in found})
-        raise ServiceFault(Reason.STORE_DAMAGED, f"entry {missing}", given="none", expected="an entry")
+        raise missing_entry(missing)
     return found
 
 
@@ -292,6 +297,11 @@ def indexes_of_sales(connection: Connection, sales: Iterable[bytes], *, size: in
 def damaged_entry(index: int, error: LedgerError) -> ServiceFault:
     """What to raise for a stored entry that cannot be read: that is no fault of the caller's."""
     return damage_of(f"entry {index}", error)
+
+
+def missing_entry(index: int) -> ServiceFault:
+    """What to raise for an entry that should be stored and is not."""
+    return ServiceFault(Reason.STORE_DAMAGED, f"entry {index}", given="none", expected="an entry")
 
 
 def as_bytes(value: object) -> bytes:
