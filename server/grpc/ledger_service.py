@@ -70,11 +70,12 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
                 most_bytes=MAX_PAGE_BYTES,
             )
             introductions = _introductions(view, entries) if request.with_registrations else []
+            proven = view.proven([*entries, *introductions])
             return pb.GetHistoryResponse(
-                entries=[view.proven(entry) for entry in entries],
+                entries=proven[: len(entries)],
                 chain_length=length,
                 checkpoint=view.checkpoint(request.known_size),
-                registrations=[view.proven(entry) for entry in introductions],
+                registrations=proven[len(entries) :],
             )
 
         return await self._answers.read(answer)
@@ -94,10 +95,11 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             entries = queries.entries_at(view.connection, indexes)
             # Before any proof is built: they may be too many.
             introductions = _introductions(view, entries) if request.with_registrations else []
+            proven = view.proven([*entries, *introductions])
             return pb.GetTraceResponse(
-                entries=[view.proven(entry) for entry in entries],
+                entries=proven[: len(entries)],
                 checkpoint=view.checkpoint(request.known_size),
-                registrations=[view.proven(entry) for entry in introductions],
+                registrations=proven[len(entries) :],
             )
 
         return await self._answers.read(answer)
@@ -136,7 +138,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             return pb.ListEntriesResponse(
                 entries=[entry.data for entry in found],
                 checkpoint=view.checkpoint(request.known_size),
-                leaf_hashes=self._proofs.leaf_hashes(entry.index for entry in found),
+                leaf_hashes=view.leaf_hashes(found),
             )
 
         return await self._answers.read(answer)
