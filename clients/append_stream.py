@@ -133,7 +133,7 @@ class _Call:
         self._transport = transport
         self._sending: queue.SimpleQueue[pb.AppendEventsRequest | None] = queue.SimpleQueue()
         self._heard: queue.SimpleQueue[pb.AppendEventsResponse | LedgerError] = queue.SimpleQueue()
-        self._call = transport.stream(transport.ledger.StreamAppend, iter(self._sending.get, None))
+        self._call = transport.exchange(transport.ledger.StreamAppend, iter(self._sending.get, None))
         threading.Thread(target=self._hear, name="append-stream", daemon=True).start()
 
     def send(self, request: pb.AppendEventsRequest) -> None:

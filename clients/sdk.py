@@ -24,22 +24,25 @@ Errors are those of `ledger.errors`. What the service refuses is raised as the e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from types import TracebackType
 from typing import Self
 
-from clients import append, append_stream, lookup, proofs, read
+from clients import append, append_stream, lookup, proofs, read, watch
 from clients.answers import Appended, History, Trace, VerifiedKey, VerifiedParty, VerifiedSale
 from clients.convert import Refused
 from clients.proofs import ConsistencyProof, InclusionProof
 from clients.session import Session
 from clients.trust import FileTrust, MemoryTrust, TrustStore
 from clients.verify import Need, VerifiedEntry
+from clients.watch import OnPause, Watched, no_word
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Reason
 from ledger.note import ED25519, VerifierKey
 from ledger.policy import Policy
+from ledger.selection import Selection
 from ledger.state import Listed, Party
 from suyuan.v1 import ledger_service_pb2 as pb
 
@@ -60,6 +63,7 @@ __all__ = [
     "VerifiedKey",
     "VerifiedParty",
     "VerifiedSale",
+    "Watched",
 ]
 
 
@@ -92,7 +96,8 @@ class LedgerClient:
             trust: remembers the newest checkpoint; by default as long as this client lives.
             root_certificates: PEM certificates that the service's certificate has to lead to; without them the
                 connection is not encrypted. What is believed does not depend on it, only who can read along.
-            timeout_s: seconds that each call to the service may take; a method may need several calls.
+            timeout_s: seconds that each call to the service may take, however often it has to come back; a method may
+                need several calls.
             witness_timeout_s: seconds that new entries may wait for their witnesses.
 
         Raises:
@@ -129,7 +134,8 @@ class LedgerClient:
         """Record signed events, in order.
 
         They go out in requests of at most 500 events and 2 MiB. If one of these fails, those before it are recorded
-        nevertheless: sending everything again is harmless and brings the first receipts again.
+        nevertheless: sending everything again is harmless and brings the first receipts again. What a key has no
+        allowance for yet is sent again when the service says, as long as that brings something.
 
         Returns:
             One outcome for each event. An `Appended` is proven; a `Refused` is the service's word.
@@ -236,6 +242,50 @@ class LedgerClient:
         read.require_number("start", start)
         read.require_number("tree size", size or 0)
         return read.all_entries(self._session, start, size)
+
+    def watch(
+        self,
+        start: int = 0,
+        *,
+        chains: Iterable[ChainKey | str] = (),
+        parties: Iterable[ChainKey | str] = (),
+        kinds: Iterable[str] = (),
+        patience_s: float = inf,
+        on_pause: OnPause = no_word,
+    ) -> Iterator[Watched]:
+        """The log's entries as they are recorded, from an index on, in its order, for ever.
+
+        An entry is wanted if it passes all filters that are given; each takes up to 100 values, and lets through what
+        fits one of them. When the connection breaks, it is made again, and goes on where the last page ended.
+
+            for page in client.watch(chains=["01/06901234567892"]):
+                for entry in page.entries:
+                    print(entry.index, entry.event.kind)
+                remember(page.next)  # where to start another time
+
+        Proven: each entry is in the log, signed by its signer, wanted, and comes once, in order. Without a filter there
+        is no gap; with chains alone, none within a chain. The service's word: the flags, and that no other entry would
+        have passed the filter.
+
+        Args:
+            start: index of the first entry that may be delivered; `checkpoint().size` is where what is new begins.
+            chains: chain keys.
+            parties: chain keys of parties: what they signed, and what is on their own chains. A company includes its
+                members.
+            kinds: values of `ledger.event.Kind`.
+            patience_s: seconds without a page after which an interruption is raised, instead of trying again.
+            on_pause: is told what interrupts, and in how many seconds the service is asked again.
+
+        Yields:
+            A page: of entries; or of none, which tells how far the log was looked through. One comes when the end of
+            the log is first reached, and at least every ten seconds while the service answers.
+
+        Raises:
+            BadInput: `INVALID_REQUEST`, `BAD_CHAIN_KEY`.
+        """
+        read.require_number("start", start)
+        selection = Selection.parse(map(str, chains), map(str, parties), map(str, kinds))
+        return watch.watch(self._session, selection, start, patience_s=patience_s, on_pause=on_pause)
 
     def checkpoint(self) -> Checkpoint:
         """The log's newest checkpoint, asked for now and proven to continue those seen before.

@@ -98,8 +98,7 @@ class Session:
             request.known_size = known.size  # type: ignore[attr-defined]  # it has the field
         answer = self.transport.call(method, request)
         checkpoint = self.follower.accept(answer.checkpoint, known, has_proof=names_size)
-        if self.follower.policy.needs_witnesses:
-            self._require_witnessed(answer)
+        self.require_witnessed(answer)
         return answer, checkpoint
 
     def witnessed(self, least: int = 0) -> Checkpoint:
@@ -140,8 +139,14 @@ class Session:
             return None
         return self.follower.accept_witnessed(answer.checkpoint.note, known)
 
-    def _require_witnessed(self, answer: object) -> None:
-        """Wait until the entries of an answer are below a checkpoint that a quorum has cosigned."""
+    def require_witnessed(self, answer: object) -> None:
+        """Wait until the entries of an answer are below a checkpoint that a quorum has cosigned, if the policy asks for it.
+
+        Raises:
+            BrokenProof, LedgerError: as `witnessed`.
+        """
+        if not self.follower.policy.needs_witnesses:
+            return
         least = max((entry.index + 1 for entry in _entries_in(answer)), default=0)
         if not least:
             return

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
 from clients.convert import error_of
+from clients.patience import Patience
 from ledger.errors import Reason, ServiceFault
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from suyuan.v1.registry_service_pb2_grpc import RegistryServiceStub
+
+if TYPE_CHECKING:
+    from grpc import _CallIterator as Stream  # only the stubs have a name for it
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """Answers that are larger are refused unread: what a service sends at most."""
@@ -19,7 +24,6 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
-Out_co = TypeVar("Out_co", covariant=True)
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
@@ -31,16 +35,6 @@ _OPTIONS = (
     # Connections are this client's own, so that closing it closes them.
     ("grpc.use_local_subchannel_pool", 1),
 )
-
-
-class Stream(Protocol[Out_co]):
-    """A call whose answers come one after the other."""
-
-    def __iter__(self) -> Iterator[Out_co]:
-        """The answers."""
-
-    def cancel(self) -> bool:
-        """End it."""
 
 
 class Transport:
@@ -66,31 +60,69 @@ class Transport:
         self.registry = RegistryServiceStub(self._channel)
 
     def call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req) -> Res:
-        """Ask, and wait for the answer until the deadline.
+        """Ask, and wait for the answer until the deadline; again, where the service says when to come back.
+
+        What it says that of it has not done: asking again repeats nothing.
 
         Raises:
             ServiceFault: `UNREACHABLE` if no answer came, none in time, or none that can be read.
             LedgerError: what the service refused, and why.
         """
-        try:
-            return method(request, timeout=self.timeout_s)
-        except grpc.RpcError as error:
-            raise error_of(error, self.target) from None  # type: ignore[arg-type]  # it is a Call too
-        except ValueError:
-            if not self.closed:
-                raise
-            raise self._closed_client() from None
+        patience = Patience(self.timeout_s)
+        while True:
+            try:
+                return self._call(method, request, patience.left_s)
+            except grpc.RpcError as failed:
+                error = error_of(failed, self.target)  # type: ignore[arg-type]  # it is a Call too
+                delay_s = error.retry_after_s if isinstance(error, ServiceFault) else None
+                if delay_s is None or not patience.wait(delay_s):
+                    raise error from None
 
-    def stream(
-        self, method: grpc.StreamStreamMultiCallable[Req, Res], requests: Iterator[Req]
-    ) -> Stream[Res]:
-        """Begin a call that may last; its answers, or a `grpc.RpcError`, come from iterating over it.
+    def _call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req, timeout_s: float) -> Res:
+        with self._open():
+            return method(request, timeout=timeout_s)
+
+    @contextmanager
+    def stream(self, method: grpc.UnaryStreamMultiCallable[Req, Res], request: Req) -> Iterator[Stream[Res]]:
+        """Ask for a stream of answers, which `next_of` gives; it is cancelled with the block. It has no deadline.
 
         Raises:
             ServiceFault: `UNREACHABLE` if this client is closed.
         """
+        with self._open():
+            answers = method(request)
         try:
-            return cast("Stream[Res]", method(requests))
+            yield answers
+        finally:
+            answers.cancel()
+
+    def next_of(self, answers: Stream[Res]) -> Res | None:
+        """Wait for the next answer of a stream; None at its end.
+
+        Raises:
+            ServiceFault, LedgerError: as `call`.
+        """
+        try:
+            return next(answers, None)
+        except grpc.RpcError as error:
+            raise error_of(error, self.target) from None  # type: ignore[arg-type]  # it is a Call too
+
+    def exchange(
+        self, method: grpc.StreamStreamMultiCallable[Req, Res], requests: Iterator[Req]
+    ) -> Stream[Res]:
+        """Begin a call that sends and hears; its answers, or a `grpc.RpcError`, come from iterating over it.
+
+        Raises:
+            ServiceFault: `UNREACHABLE` if this client is closed.
+        """
+        with self._open():
+            return method(requests)
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Say of a closed client that it is one."""
+        try:
+            yield
         except ValueError:
             if not self.closed:
                 raise

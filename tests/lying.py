@@ -66,6 +66,8 @@ class LyingService(grpc.GenericRpcHandler):
         path = handler_call_details.method
         method = _METHODS[path]
         question, answer = (_message(kind) for kind in (method.input_type, method.output_type))
+        if method.server_streaming:
+            return self._stream(path, method, question, answer)
         true = self.real.unary_unary(
             path, request_serializer=question.SerializeToString, response_deserializer=answer.FromString
         )
@@ -90,6 +92,34 @@ class LyingService(grpc.GenericRpcHandler):
             handle,
             request_deserializer=question.FromString,
             response_serializer=lambda told: told if isinstance(told, bytes) else told.SerializeToString(),
+        )
+
+    def _stream(self, path, method, question, answer):
+        """The handler of a method that answers again and again; a lie may also be a list, of answers and of a status that ends them."""
+        true = self.real.unary_stream(
+            path, request_serializer=question.SerializeToString, response_deserializer=answer.FromString
+        )
+
+        def handle(request, context):
+            self.asked.append((method.name, request))
+            told = true(request, timeout=60)
+            context.add_callback(told.cancel)
+            lie = self.lies.get(method.name)
+            try:
+                for one in told:
+                    altered = None if lie is None else lie(request, one)
+                    for other in altered if isinstance(altered, list) else [altered or one]:
+                        if isinstance(other, grpc.Status):
+                            context.abort_with_status(other)
+                        yield other
+            except grpc.RpcError as error:
+                status = rpc_status.from_call(error)
+                if status is not None:
+                    context.abort_with_status(rpc_status.to_status(status))
+                context.abort(error.code(), error.details())
+
+        return grpc.unary_stream_rpc_method_handler(
+            handle, request_deserializer=question.FromString, response_serializer=answer.SerializeToString
         )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clients.cli import checking, evidence_commands
+from clients.cli import checking, evidence_commands, following
 from clients.cli.codes import parse_party
 from clients.cli.commands import command, group
 from clients.cli.forms import number, role_word, status_word
@@ -230,6 +230,7 @@ def recall_product(
 
 for _check in (checking.verify, checking.audit, checking.watch, checking.checkpoint, checking.compare):
     command(app, given=reading)(_check)
+command(app, given=reading)(following.events)
 command(app, given=reading, name="evidence")(evidence_commands.make_evidence)
 command(app, given=believing)(evidence_commands.verify_evidence)
 command(app, given=local)(checking.witness)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
@@ -29,6 +31,10 @@ DOMAIN = "suyuan"
 RETRY_AFTER_MS = 250
 """When a client that met a full queue should come back."""
 
+MAX_MESSAGE_BYTES, MAX_DETAIL_BYTES = 1_000, 600
+"""What a refusal says at most, and each of its details. A status travels in headers, and gRPC lets through 8 KiB of them:
+a caller who is told what it gave, and gave a megabyte, would hear of too large headers instead."""
+
 _CODES: dict[Reason, int] = {
     Reason.UNKNOWN_KEY: code_pb2.UNAUTHENTICATED,
     Reason.BAD_SIGNATURE: code_pb2.UNAUTHENTICATED,
@@ -45,6 +51,7 @@ _CODES: dict[Reason, int] = {
     Reason.EVENT_UNKNOWN: code_pb2.NOT_FOUND,
     Reason.NOT_FOUND: code_pb2.NOT_FOUND,
     Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+    Reason.RATE_LIMITED: code_pb2.RESOURCE_EXHAUSTED,
     Reason.STORE_DAMAGED: code_pb2.DATA_LOSS,
 }
 _FAMILY_CODES: dict[type[LedgerError], int] = {
@@ -62,25 +69,32 @@ log = structlog.get_logger(__name__)
 
 def status_of(error: LedgerError) -> status_pb2.Status:
     """A refusal as a status with an ErrorInfo, and a RetryInfo where coming back helps."""
-    metadata = {"subject": error.subject}
-    if error.given is not None:
-        metadata["given"] = error.given
-    if error.expected is not None:
-        metadata["expected"] = error.expected
+    told = {"subject": error.subject, "given": error.given, "expected": error.expected}
+    metadata = {name: _short(text, MAX_DETAIL_BYTES) for name, text in told.items() if text is not None}
     status = status_pb2.Status(
         code=_CODES.get(error.reason, _FAMILY_CODES[type(error)]),
-        message=str(error),
+        message=_short(str(error), MAX_MESSAGE_BYTES),
         details=[_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))],
     )
-    if error.reason is Reason.OVERLOADED:
+    retry_after_ms = _retry_after_ms(error)
+    if retry_after_ms is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(RETRY_AFTER_MS)
+        delay.FromMilliseconds(retry_after_ms)
         status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns the ledger's errors into statuses; what nobody foresaw is logged, and told without its inside."""
+
+    def __init__(self) -> None:
+        self._answering = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Return when no call is being worked on that ends by itself: streams of answers to one request do not count."""
+        await self._idle.wait()
 
     async def intercept_service(
         self,
@@ -92,24 +106,82 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None:
             return None
+        read = _reader(method, handler.request_deserializer)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
-                _answering(method, handler.unary_unary),
-                request_deserializer=_reading(method, handler.request_deserializer),
+                self._guarded(method, handler.unary_unary),
+                request_deserializer=read,
+                response_serializer=handler.response_serializer,
+            )
+        if inspect.isasyncgenfunction(handler.unary_stream):
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded_stream(method, handler.unary_stream),
+                request_deserializer=read,
                 response_serializer=handler.response_serializer,
             )
         if inspect.isasyncgenfunction(handler.stream_stream):
             return grpc.stream_stream_rpc_method_handler(
-                _streaming(method, handler.stream_stream),
-                request_deserializer=_reading(method, handler.request_deserializer),
+                self._guarded_exchange(method, handler.stream_stream),
+                request_deserializer=read,
                 response_serializer=handler.response_serializer,
             )
         return handler
 
+    def _guarded(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """A method that answers once."""
 
-def _reading(method: str, parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+        async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            with self._at_work():
+                async with _telling(method, context):
+                    return await answer(_parsed(request), context)
+
+        return guarded
+
+    def _guarded_exchange(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """A method that takes messages and answers each: an asynchronous generator, which ends when the service does."""
+
+        async def parsed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for request in requests:
+                yield _parsed(request)
+
+        async def guarded(
+            requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Any]:
+            with self._at_work():
+                async with _telling(method, context), aclosing(answer(parsed(requests), context)) as answers:
+                    async for one in answers:
+                        yield one
+
+        return guarded
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self._answering += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._answering -= 1
+            if not self._answering:
+                self._idle.set()
+
+
+def _guarded_stream(method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that answers again and again: an asynchronous generator."""
+
+    async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        # A caller who goes away ends this task while it writes; what the answers hold is then let go at once.
+        async with _telling(method, context), aclosing(answer(_parsed(request), context)) as answers:
+            async for one in answers:
+                await context.write(one)
+
+    return guarded
+
+
+def _reader(method: str, parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Reads requests. What is raised here gRPC would tell as it likes, so it goes on to where a call can be answered."""
+
     def read(raw: bytes) -> Any:
-        # What is raised in here gRPC would tell as it likes; so it goes on to where a call can be answered.
         try:
             return parse(raw) if parse else raw
         except DecodeError:
@@ -123,50 +195,40 @@ def _reading(method: str, parse: Callable[[bytes], Any] | None) -> Callable[[byt
     return read
 
 
-def _answering(method: str, answer: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    async def guarded(request: Any, context: Context) -> Any:
-        try:
-            return await answer(_readable(request), context)
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, the caller is told
-            await _abort(method, context, error)
-
-    return guarded
-
-
-def _streaming(method: str, answers: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-    async def readable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        async for request in requests:
-            yield _readable(request)
-
-    async def guarded(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-        try:
-            async for answer in answers(readable(requests), context):
-                yield answer
-        except grpc.aio.AbortError:
-            raise
-        except Exception as error:  # noqa: BLE001  # as above
-            await _abort(method, context, error)
-
-    return guarded
-
-
-def _readable(request: Any) -> Any:
+def _parsed(request: Any) -> Any:
+    """A request, unless it could not be read."""
     if isinstance(request, BadInput):
         raise request
     return request
 
 
-async def _abort(method: str, context: Context, error: Exception) -> None:
-    """End a call with the status of an error."""
-    if not isinstance(error, LedgerError):
-        log.error("call_crashed", method=method, exc_info=error)
+@asynccontextmanager
+async def _telling(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+    """Ends a call with what went wrong in it."""
+    try:
+        yield
+    except LedgerError as error:
+        if isinstance(error, ServiceFault | BrokenProof) and error.reason is not Reason.STOPPING:
+            log.warning("call_failed", method=method, reason=error.reason, error=str(error))
+        await context.abort_with_status(rpc_status.to_status(status_of(error)))
+    except grpc.aio.AbortError:
+        raise
+    except Exception:
+        log.exception("call_crashed", method=method)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
-        return
-    if isinstance(error, ServiceFault | BrokenProof):
-        log.warning("call_failed", method=method, reason=error.reason, error=str(error))
-    await context.abort_with_status(rpc_status.to_status(status_of(error)))
+
+
+def _retry_after_ms(error: LedgerError) -> int | None:
+    """When to come back; None where that would not help."""
+    if isinstance(error, ServiceFault) and error.retry_after_s is not None:
+        return max(1, round(error.retry_after_s * 1000))
+    return RETRY_AFTER_MS if error.reason is Reason.OVERLOADED else None
+
+
+def _short(text: str, most: int) -> str:
+    """A text, cut to so many bytes of UTF-8."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= most else f"{raw[: most - 3].decode('utf-8', 'ignore')}…"
 
 
 def _packed(message: Any) -> any_pb2.Any:

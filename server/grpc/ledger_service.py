@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,7 @@ from server import story
 from server.grpc.answers import Answers, View, page_size
 from server.grpc.appends import Appends
 from server.grpc.streams import Streams
+from server.grpc.watching import Watching
 from server.proofs import Proofs
 from server.store import queries
 from server.store.queries import StoredEntry, missing_entry
@@ -29,11 +30,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
     """Appends, and reads with proofs."""
 
-    def __init__(self, appends: Appends, streams: Streams, answers: Answers, proofs: Proofs) -> None:
+    def __init__(
+        self, appends: Appends, streams: Streams, answers: Answers, proofs: Proofs, watching: Watching
+    ) -> None:
         self._appends = appends
         self._streams = streams
         self._answers = answers
         self._proofs = proofs
+        self._watching = watching
 
     async def AppendEvents(self, request: pb.AppendEventsRequest, _: Context) -> pb.AppendEventsResponse:
         """Record signed events."""
@@ -66,11 +70,12 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
                 most_bytes=MAX_PAGE_BYTES,
             )
             introductions = _introductions(view, entries) if request.with_registrations else []
+            proven = view.proven([*entries, *introductions])
             return pb.GetHistoryResponse(
-                entries=[view.proven(entry) for entry in entries],
+                entries=proven[: len(entries)],
                 chain_length=length,
                 checkpoint=view.checkpoint(request.known_size),
-                registrations=[view.proven(entry) for entry in introductions],
+                registrations=proven[len(entries) :],
             )
 
         return await self._answers.read(answer)
@@ -90,10 +95,11 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             entries = queries.entries_at(view.connection, indexes)
             # Before any proof is built: they may be too many.
             introductions = _introductions(view, entries) if request.with_registrations else []
+            proven = view.proven([*entries, *introductions])
             return pb.GetTraceResponse(
-                entries=[view.proven(entry) for entry in entries],
+                entries=proven[: len(entries)],
                 checkpoint=view.checkpoint(request.known_size),
-                registrations=[view.proven(entry) for entry in introductions],
+                registrations=proven[len(entries) :],
             )
 
         return await self._answers.read(answer)
@@ -132,10 +138,18 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             return pb.ListEntriesResponse(
                 entries=[entry.data for entry in found],
                 checkpoint=view.checkpoint(request.known_size),
-                leaf_hashes=self._proofs.leaf_hashes(entry.index for entry in found),
+                leaf_hashes=view.leaf_hashes(found),
             )
 
         return await self._answers.read(answer)
+
+    async def WatchEvents(
+        self, request: pb.WatchEventsRequest, _: Context
+    ) -> AsyncGenerator[pb.WatchEventsResponse, None]:
+        """Entries as they are recorded."""
+        async with aclosing(self._watching.answers(request)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, _: Context) -> pb.GetCheckpointResponse:
         """The newest checkpoint; or the newest that witnesses have cosigned."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, func, select
+from sqlalchemy import Connection, Integer, Select, bindparam, func, select
 
 from ledger.entry import Entry
 from ledger.envelope import Envelope
@@ -18,6 +18,41 @@ from server.store.tables import SHARD, entries, log_head, published, tiles
 
 _ROWS = 100
 """Entries that are fetched at a time, at 64 KiB each at most, where only the first ones may be wanted."""
+
+# Statements that every history or trace executes. To put one together costs as much as to execute it.
+
+_ENTRY = select(entries.c.idx, entries.c.data, entries.c.flags).where(entries.c.shard == SHARD)
+
+_ENTRIES = _ENTRY.where(entries.c.idx.in_(bindparam("indexes", expanding=True))).order_by(entries.c.idx)
+
+_OF_CHAIN = _ENTRY.where(
+    entries.c.chain == bindparam("chain"),
+    entries.c.chain_seq >= bindparam("start_seq"),
+    entries.c.idx < bindparam("size"),
+).order_by(entries.c.chain_seq)
+
+_FIRST_OF_CHAIN = _OF_CHAIN.limit(bindparam("most", type_=Integer))
+
+_LAST_OF_CHAIN = select(func.max(entries.c.chain_seq)).where(
+    entries.c.shard == SHARD, entries.c.chain == bindparam("chain"), entries.c.idx < bindparam("size")
+)
+
+_OF_CHAINS, _OF_SALES = (
+    select(entries.c.idx)
+    .where(
+        entries.c.shard == SHARD,
+        column.in_(bindparam("values", expanding=True)),
+        entries.c.idx < bindparam("size"),
+    )
+    .limit(bindparam("most", type_=Integer))
+    for column in (entries.c.chain, entries.c.sale)
+)
+
+_TILES = select(tiles.c.idx, tiles.c.data).where(
+    tiles.c.shard == SHARD,
+    tiles.c.level == bindparam("level"),
+    tiles.c.idx.in_(bindparam("indexes", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +133,31 @@ def tile_reader(connection: Connection) -> TileReader:
             select(tiles.c.data).where(tiles.c.shard == SHARD, tiles.c.level == level, tiles.c.idx == index)
         ).scalar()
         if data is None:
-            raise ServiceFault(Reason.STORE_DAMAGED, f"tile {level}/{index}", given="none", expected="a tile")
+            raise _no_tile(level, index)
         return as_bytes(data)
 
     return read
+
+
+def tiles_at(connection: Connection, level: int, indexes: Iterable[int]) -> dict[int, bytes]:
+    """Tiles of one level by their indexes, each as wide as it is by now.
+
+    Raises:
+        ServiceFault: `STORE_DAMAGED` if one is missing.
+    """
+    wanted = sorted(indexes)
+    found: dict[int, bytes] = {}
+    for chunk in chunks(wanted, 500):
+        rows = connection.execute(_TILES, {"level": level, "indexes": chunk})
+        found |= {index: as_bytes(data) for index, data in rows}
+    for index in wanted:
+        if index not in found:
+            raise _no_tile(level, index)
+    return found
+
+
+def _no_tile(level: int, index: int) -> ServiceFault:
+    return ServiceFault(Reason.STORE_DAMAGED, f"tile {level}/{index}", given="none", expected="a tile")
 
 
 def entries_from(
@@ -126,6 +182,86 @@ def entries_from(
     return found
 
 
+def entries_among(
+    connection: Connection,
+    chains: Iterable[str] | None,
+    start: int,
+    stop: int,
+    *,
+    limit: int,
+    most_bytes: int,
+) -> tuple[list[StoredEntry], int]:
+    """Entries of these chains, or of all, from `start` up to and without `stop`, in the order of the log.
+
+    The rows are read in the order of the log, never chain by chain: what it costs depends on `stop - start` alone.
+
+    Returns:
+        at most `limit` entries, ending before they pass `most_bytes`, though not before there is one; and the index
+        before which there is no other.
+
+    Raises:
+        ServiceFault: `STORE_DAMAGED` if all were asked for and one is missing.
+    """
+    where = [entries.c.shard == SHARD, entries.c.idx >= start, entries.c.idx < stop]
+    if chains is not None:
+        # As an expression, for which there is no index: a chain may be as long as the log.
+        where.append(entries.c.chain.concat("").in_(sorted(chains)))
+    rows = connection.execute(
+        select(entries.c.idx, entries.c.data, entries.c.flags)
+        .where(*where)
+        .order_by(entries.c.idx)
+        .limit(limit + 1)
+    )
+    found: list[StoredEntry] = []
+    total = 0
+    for row in rows:
+        entry = _entry(row)
+        if chains is None and entry.index != start + len(found):
+            break
+        if len(found) == limit or (found and total + len(entry.data) > most_bytes):
+            rows.close()
+            return found, entry.index
+        total += len(entry.data)
+        found.append(entry)
+    rows.close()
+    if chains is None and start + len(found) != stop:
+        missing = start + len(found)
+        raise ServiceFault(Reason.STORE_DAMAGED, f"entry {missing}", given="none", expected="an entry")
+    return found, stop
+
+
+def next_of_chains(connection: Connection, chains: Iterable[str], start: int) -> int | None:
+    """Index of the first entry from `start` on that is of one of these chains; None if there is none.
+
+    A few rows are looked at for each chain, however long it is: along a chain, indexes only ever grow.
+    """
+    found = (_next_of_chain(connection, chain, start) for chain in chains)
+    return min((index for index in found if index is not None), default=None)
+
+
+def _next_of_chain(connection: Connection, chain: str, start: int) -> int | None:
+    of_chain = (entries.c.shard == SHARD, entries.c.chain == chain)
+    newest = select(entries.c.chain_seq, entries.c.idx).where(*of_chain)
+    last = connection.execute(newest.order_by(entries.c.chain_seq.desc()).limit(1)).first()
+    if last is None or last.idx < start:
+        return None
+    first, behind, index = 0, last.chain_seq, last.idx
+    while first < behind:
+        middle = (first + behind) // 2
+        at: int | None = connection.execute(
+            select(entries.c.idx).where(*of_chain, entries.c.chain_seq == middle)
+        ).scalar()
+        if at is None:
+            raise ServiceFault(
+                Reason.STORE_DAMAGED, f"chain_seq {middle} of {chain}", given="none", expected="an entry"
+            )
+        if at < start:
+            first = middle + 1
+        else:
+            behind, index = middle, at
+    return int(index)
+
+
 def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEntry]:
     """These entries, in the order of the log.
 
@@ -135,12 +271,7 @@ def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEnt
     wanted = sorted(set(indexes))
     found: list[StoredEntry] = []
     for chunk in chunks(wanted, 500):
-        rows = connection.execute(
-            select(entries.c.idx, entries.c.data, entries.c.flags)
-            .where(entries.c.shard == SHARD, entries.c.idx.in_(chunk))
-            .order_by(entries.c.idx)
-        )
-        found += [_entry(row) for row in rows]
+        found += [_entry(row) for row in connection.execute(_ENTRIES, {"indexes": chunk})]
     if len(found) != len(wanted):
         missing = min(set(wanted) - {entry.index for entry in found})
         raise missing_entry(missing)
@@ -178,15 +309,8 @@ def chain_entries(
     Ends before it passes `most_bytes`, though not before it has one.
     """
     rows = connection.execute(
-        select(entries.c.idx, entries.c.data, entries.c.flags)
-        .where(
-            entries.c.shard == SHARD,
-            entries.c.chain == chain,
-            entries.c.chain_seq >= start_seq,
-            entries.c.idx < size,
-        )
-        .order_by(entries.c.chain_seq)
-        .limit(limit),
+        _OF_CHAIN if limit is None else _FIRST_OF_CHAIN,
+        {"chain": chain, "start_seq": start_seq, "size": size, "most": limit},
         execution_options=_a_few_at_a_time(limit, most_bytes),
     )
     found = list(_fitting(rows, most_bytes))
@@ -196,22 +320,18 @@ def chain_entries(
 
 def chain_length(connection: Connection, chain: str, *, size: int) -> int:
     """Entries that a chain has among the log's first `size`."""
-    last = connection.execute(
-        select(func.max(entries.c.chain_seq)).where(
-            entries.c.shard == SHARD, entries.c.chain == chain, entries.c.idx < size
-        )
-    ).scalar()
+    last = connection.execute(_LAST_OF_CHAIN, {"chain": chain, "size": size}).scalar()
     return 0 if last is None else last + 1
 
 
 def indexes_of_chains(connection: Connection, chains: Iterable[str], *, size: int, limit: int) -> list[int]:
     """Where the entries of these chains are, in the order of the log; if there are more than `limit`, some of them."""
-    return _indexes_among(connection, entries.c.chain, chains, size, limit)
+    return _indexes_among(connection, _OF_CHAINS, chains, size, limit)
 
 
 def indexes_of_sales(connection: Connection, sales: Iterable[bytes], *, size: int, limit: int) -> list[int]:
     """Where the entries that are part of these sales are, in the order of the log; at most `limit`, as above."""
-    return _indexes_among(connection, entries.c.sale, sales, size, limit)
+    return _indexes_among(connection, _OF_SALES, sales, size, limit)
 
 
 def damaged_entry(index: int, error: LedgerError) -> ServiceFault:
@@ -230,18 +350,14 @@ def as_bytes(value: object) -> bytes:
 
 
 def _indexes_among(
-    connection: Connection, column: Column[Any], values: Iterable[str | bytes], size: int, limit: int
+    connection: Connection, query: Select[Any], values: Iterable[str | bytes], size: int, limit: int
 ) -> list[int]:
     found: list[int] = []
     for chunk in chunks(sorted(set(values)), 500):
         if len(found) >= limit:
             break
-        rows = connection.execute(
-            select(entries.c.idx)
-            .where(entries.c.shard == SHARD, column.in_(chunk), entries.c.idx < size)
-            .limit(limit - len(found))
-        )
-        found += rows.scalars()
+        most = limit - len(found)
+        found += connection.execute(query, {"values": chunk, "size": size, "most": most}).scalars()
     return sorted(found)
 
 

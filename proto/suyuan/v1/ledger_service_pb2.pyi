@@ -479,6 +479,93 @@ class ListEntriesResponse(_message.Message):
 Global___ListEntriesResponse: _TypeAlias = ListEntriesResponse  # noqa: Y015
 
 @_typing.final
+class WatchEventsRequest(_message.Message):
+    """An entry is delivered if every filter that is set lets it through; a filter does if one of its values fits. A filter
+    has at most 100 values.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    CHAINS_FIELD_NUMBER: _builtins.int
+    PARTIES_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    KNOWN_SIZE_FIELD_NUMBER: _builtins.int
+    OMIT_PROOFS_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """Index of the first entry that may be delivered; at most the size of the log. To resume: the last answer's next."""
+    known_size: _builtins.int
+    omit_proofs: _builtins.bool
+    """Leave out the inclusion proofs."""
+    @_builtins.property
+    def chains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Chain keys."""
+
+    @_builtins.property
+    def parties(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Chain keys of parties, party/<USCC> or party/<USCC>/<member>: entries that this party signed, or that are on its
+        chain. A company includes its members.
+        """
+
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the body fields of suyuan.v1.Event, such as sale."""
+
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        chains: _abc.Iterable[_builtins.str] | None = ...,
+        parties: _abc.Iterable[_builtins.str] | None = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
+        known_size: _builtins.int = ...,
+        omit_proofs: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chains", b"chains", "kinds", b"kinds", "known_size", b"known_size", "omit_proofs", b"omit_proofs", "parties", b"parties", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchEventsRequest: _TypeAlias = WatchEventsRequest  # noqa: Y015
+
+@_typing.final
+class WatchEventsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    next: _builtins.int
+    """Where to go on: all before it was delivered, or filtered out. The end of the log was reached if it is the
+    checkpoint's size. That nothing was left out by a filter is the service's word.
+    """
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvenEntry]:
+        """At most 256, and no more than 2 MiB unless it is one. None: the log has not grown, or all that is new was filtered
+        out. Such an answer comes when the log's end is first reached, and whenever ten seconds have passed without any.
+        """
+
+    @_builtins.property
+    def checkpoint(self) -> Global___ProvenCheckpoint:
+        """Proven to continue that of the answer before; in the first answer, that of known_size."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___ProvenEntry] | None = ...,
+        next: _builtins.int = ...,
+        checkpoint: Global___ProvenCheckpoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "entries", b"entries", "next", b"next"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchEventsResponse: _TypeAlias = WatchEventsResponse  # noqa: Y015
+
+@_typing.final
 class GetCheckpointRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

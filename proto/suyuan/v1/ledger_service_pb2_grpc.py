@@ -64,6 +64,11 @@ class LedgerServiceStub:
                 request_serializer=suyuan_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.WatchEvents = channel.unary_stream(
+                '/suyuan.v1.LedgerService/WatchEvents',
+                request_serializer=suyuan_dot_v1_dot_ledger__service__pb2.WatchEventsRequest.SerializeToString,
+                response_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.WatchEventsResponse.FromString,
+                _registered_method=True)
         self.GetCheckpoint = channel.unary_unary(
                 '/suyuan.v1.LedgerService/GetCheckpoint',
                 request_serializer=suyuan_dot_v1_dot_ledger__service__pb2.GetCheckpointRequest.SerializeToString,
@@ -132,6 +137,14 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchEvents(self, request, context):
+        """Entries as they are recorded, from an index on, in the order of the log, until the caller ends it. A page follows when
+        the one before was taken, so whoever reads slowly only gets behind; it never holds up an append.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCheckpoint(self, request, context):
         """The newest checkpoint.
         """
@@ -185,6 +198,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.FromString,
                     response_serializer=suyuan_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'WatchEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvents,
+                    request_deserializer=suyuan_dot_v1_dot_ledger__service__pb2.WatchEventsRequest.FromString,
+                    response_serializer=suyuan_dot_v1_dot_ledger__service__pb2.WatchEventsResponse.SerializeToString,
             ),
             'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCheckpoint,
@@ -364,6 +382,33 @@ class LedgerService:
             '/suyuan.v1.LedgerService/ListEntries',
             suyuan_dot_v1_dot_ledger__service__pb2.ListEntriesRequest.SerializeToString,
             suyuan_dot_v1_dot_ledger__service__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/suyuan.v1.LedgerService/WatchEvents',
+            suyuan_dot_v1_dot_ledger__service__pb2.WatchEventsRequest.SerializeToString,
+            suyuan_dot_v1_dot_ledger__service__pb2.WatchEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,10 @@ class LedgerServiceStub:
     """One entry with its proof."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
     """Raw entries by index: what an auditor reads."""
+    WatchEvents: _grpc.UnaryStreamMultiCallable[_ledger_service_pb2.WatchEventsRequest, _ledger_service_pb2.WatchEventsResponse]
+    """Entries as they are recorded, from an index on, in the order of the log, until the caller ends it. A page follows when
+    the one before was taken, so whoever reads slowly only gets behind; it never holds up an append.
+    """
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetCheckpointRequest, _ledger_service_pb2.GetCheckpointResponse]
     """The newest checkpoint."""
     GetInclusionProof: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetInclusionProofRequest, _ledger_service_pb2.GetInclusionProofResponse]
@@ -88,6 +92,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """One entry with its proof."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Raw entries by index: what an auditor reads."""
+    WatchEvents: _aio.UnaryStreamMultiCallable[_ledger_service_pb2.WatchEventsRequest, _ledger_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
+    """Entries as they are recorded, from an index on, in the order of the log, until the caller ends it. A page follows when
+    the one before was taken, so whoever reads slowly only gets behind; it never holds up an append.
+    """
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetCheckpointRequest, _ledger_service_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """The newest checkpoint."""
     GetInclusionProof: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetInclusionProofRequest, _ledger_service_pb2.GetInclusionProofResponse]  # type: ignore[assignment]
@@ -151,6 +159,16 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ListEntriesResponse, _abc.Awaitable[_ledger_service_pb2.ListEntriesResponse]]:
         """Raw entries by index: what an auditor reads."""
+
+    @_abc_1.abstractmethod
+    def WatchEvents(
+        self,
+        request: _ledger_service_pb2.WatchEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ledger_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_ledger_service_pb2.WatchEventsResponse]]:
+        """Entries as they are recorded, from an index on, in the order of the log, until the caller ends it. A page follows when
+        the one before was taken, so whoever reads slowly only gets behind; it never holds up an append.
+        """
 
     @_abc_1.abstractmethod
     def GetCheckpoint(
