@@ -21,6 +21,7 @@ from server.commands.options import (
 )
 from server.config import read_witness_policy
 from server.rebuild import Damage, check, rebuild
+from server.store.database import Database
 from server.store.store import Store
 from server.witnessing.report import witness_report
 
@@ -99,7 +100,7 @@ def witnesses(
     raise typer.Exit(0 if told.quorum else 1)
 
 
-def _check(database: str, log_keys: list[Path]) -> Damage:
+def _check(database: Database, log_keys: list[Path]) -> Damage:
     store = Store.open(database, read_only=True)
     try:
         vkeys = vkeys_of(store, database, log_keys)

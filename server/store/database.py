@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
@@ -37,8 +37,8 @@ class Database:
     """The path of the file; or what libpq connects with, which may hold a password."""
     shown: str
     """The same for people."""
-    has_password: bool = False
-    """Whether the address holds a secret, which therefore must not stand where others read it."""
+    named_with_password: bool = False
+    """Whether the text that named it holds a password, and so must not stand where others read it."""
 
     @classmethod
     def parse(cls, given: str | Database) -> Database:
@@ -52,7 +52,7 @@ class Database:
         if isinstance(given, Database):
             return given
         if given.startswith("@"):
-            return cls.parse(_in_file(Path(given[1:])))
+            return replace(cls.parse(_in_file(Path(given[1:]))), named_with_password=False)
         if _POSTGRESQL.match(given):
             return _postgresql(_POSTGRESQL.sub("postgresql://", given, count=1))
         if "://" not in given:
@@ -102,7 +102,7 @@ def _postgresql(url: str) -> Database:
         Backend.POSTGRESQL,
         url,
         _shown(parts),
-        has_password=not parts.keys().isdisjoint({"password", "sslpassword"}),
+        named_with_password=not parts.keys().isdisjoint({"password", "sslpassword"}),
     )
 
 
