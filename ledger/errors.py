@@ -77,6 +77,7 @@ class Reason(StrEnum):
     STORE_DAMAGED = "STORE_DAMAGED"
     UNREACHABLE = "UNREACHABLE"
     NO_QUORUM = "NO_QUORUM"
+    STANDBY = "STANDBY"
 
 
 class LedgerError(Exception):

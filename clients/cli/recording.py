@@ -30,7 +30,7 @@ _RETRY_AFTER_S: Final = (0.3, 1.0)
 """The same envelope gets the same receipt however often it is sent, so a lost answer is asked for again."""
 
 _PASSING: Final = frozenset(
-    {Reason.UNREACHABLE, Reason.OVERLOADED, Reason.STOPPING, Reason.STORE_UNAVAILABLE}
+    {Reason.UNREACHABLE, Reason.OVERLOADED, Reason.STOPPING, Reason.STORE_UNAVAILABLE, Reason.STANDBY}
 )
 
 

@@ -21,8 +21,16 @@ from server.commands.options import (
     TlsKeyOption,
     WitnessPolicyOption,
 )
-from server.config import HttpSettings, Settings, Tls, read_log_keys, read_witness_policy
+from server.config import (
+    HttpSettings,
+    Settings,
+    Tls,
+    read_log_keys,
+    read_witness_policy,
+    require_address,
+)
 from server.main import configure_logs, serve, serve_http
+from server.store.lease import LONGEST_S
 from server.store.store import Store
 from server.witnessing.pace import Pace
 
@@ -42,6 +50,28 @@ def serve_command(
     http_prefix: HttpPrefixOption = "",
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            "--advertise",
+            envvar="SUYUAN_ADVERTISE",
+            metavar="HOST:PORT",
+            help="Where clients find this process, for messages of the others; by default as `--listen`.",
+        ),
+    ] = None,
+    lease_seconds: Annotated[
+        float,
+        typer.Option(
+            "--lease-seconds",
+            min=1,
+            max=LONGEST_S,
+            help="How long the process that writes may be silent before another one takes its turn.",
+        ),
+    ] = 6.0,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", help="Answer reads only, without the log's keys, and never take a turn."),
+    ] = False,
     tls_client_ca: Annotated[
         Path | None,
         typer.Option(
@@ -67,6 +97,10 @@ def serve_command(
 
     With `--http`, its files are served too, as `serve-http` does; the ready file then has their URL as its second line.
 
+    Several of these may serve one database. One of them writes; the others answer reads, wait for their turn, and take
+    it at once when the one that writes stops or is killed on the same machine, and otherwise when it has been silent for
+    `--lease-seconds`. Name them all to clients: `--server HOST:PORT,HOST:PORT`. Any number may run with `--read-only`.
+
     With a witness policy (C2SP tlog-policy) the log's checkpoints are offered to the witnesses in it that have a URL,
     and those are published that a quorum has cosigned.
 
@@ -76,6 +110,17 @@ def serve_command(
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     if http_prefix and http is None:
         raise typer.BadParameter("--http-prefix goes with --http")
+    if advertise is not None:
+        require_address(advertise)
+    if read_only:
+        if http is not None or witness_policy is not None:
+            raise typer.BadParameter(
+                "--read-only goes without --http and --witness-policy: `suyuan operator serve-http` serves the files, "
+                "and the process that writes asks the witnesses"
+            )
+        store = Store.open(database, read_only=True)
+        serve(Settings(listen=listen, tls=tls, ready_file=ready_file, read_only=True), store, ())
+        return
     store = Store.open(database)
     signers = read_log_keys(log_keys, origin_of(store, database))
     vkeys = [signer.vkey for signer in signers]
@@ -87,6 +132,8 @@ def serve_command(
         ready_file=ready_file,
         witness_policy=policy,
         witness_pace=Pace(interval_s=witness_interval),
+        lease_seconds=lease_seconds,
+        advertise=advertise,
     )
     http_settings = None if http is None else HttpSettings(listen=http, tls=tls, prefix=http_prefix)
     serve(settings, store, signers, http_settings)

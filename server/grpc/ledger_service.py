@@ -42,11 +42,12 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
     def __init__(
         self,
         admission: Admission,
-        sequencer: Sequencer,
+        sequencer: Sequencer | None,
         answers: Answers,
         proofs: Proofs,
         watching: Watching,
     ) -> None:
+        """`sequencer`: None where nothing is ever recorded."""
         self._admission = admission
         self._sequencer = sequencer
         self._answers = answers
@@ -55,6 +56,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
 
     async def AppendEvents(self, request: pb.AppendEventsRequest, _: Context) -> pb.AppendEventsResponse:
         """Record signed events."""
+        sequencer = self._writing()
         if not 1 <= len(request.envelopes) <= MAX_ENVELOPES:
             raise BadInput(
                 Reason.INVALID_REQUEST,
@@ -72,7 +74,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
                 results=[_refused(one) for one in admitted if isinstance(one, LedgerError)],
                 checkpoint=checkpoint,
             )
-        appended = await self._sequencer.append(submissions)
+        appended = await sequencer.append(submissions)
         return await self._answers.run(lambda: self._appended(request, admitted, appended))
 
     async def StreamAppend(
@@ -212,6 +214,17 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             return pb.GetConsistencyProofResponse(proof=proof, new_size=size, checkpoint=view.checkpoint())
 
         return await self._answers.read(answer)
+
+    def _writing(self) -> Sequencer:
+        if self._sequencer is None:
+            raise ServiceFault(
+                Reason.STANDBY,
+                "append",
+                given="a process that only reads",
+                expected="the process that writes",
+            )
+        self._sequencer.require_turn()
+        return self._sequencer
 
     def _appended(
         self, request: pb.AppendEventsRequest, admitted: list[Admitted], appended: Appended
