@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from clients.answers import Appended
 from clients.convert import Refused
+from clients.patience import Patience
 from clients.session import Session
 from clients.verify import mismatch, verify_receipt
 from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
+from ledger.errors import Reason
 from suyuan.v1 import ledger_service_pb2 as pb
 
 MAX_BATCH_EVENTS = 500
@@ -21,7 +23,34 @@ MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 def append(session: Session, envelopes: Sequence[Envelope]) -> list[Appended | Refused]:
     """As `LedgerClient.append`."""
-    return [outcome for batch in _batches(envelopes) for outcome in _append(session, batch)]
+    return [outcome for batch in _batches(envelopes) for outcome in _patiently(session, batch)]
+
+
+def _patiently(session: Session, envelopes: Sequence[Envelope]) -> list[Appended | Refused]:
+    """Append, and again what a key has no allowance for yet, as long as there is some now and then.
+
+    What was refused behind such an event is sent again too: it may have been refused for its want.
+    """
+    outcomes, patience = _append(session, envelopes), Patience()
+    while (limited := _first_limited(outcomes)) is not None:
+        delay_s = limited[1]
+        if not patience.wait(delay_s):
+            break
+        again = [at for at in range(limited[0], len(outcomes)) if isinstance(outcomes[at], Refused)]
+        results = _append(session, [envelopes[at] for at in again])
+        if any(isinstance(result, Appended) for result in results):
+            patience.renew()
+        for at, result in zip(again, results, strict=True):
+            outcomes[at] = result
+    return outcomes
+
+
+def _first_limited(outcomes: Sequence[Appended | Refused]) -> tuple[int, float] | None:
+    """The first event that its key had no allowance for, and after how many seconds to send it again."""
+    for at, outcome in enumerate(outcomes):
+        if isinstance(outcome, Refused) and outcome.reason is Reason.RATE_LIMITED:
+            return at, outcome.retry_after_s or 0.0
+    return None
 
 
 def _append(session: Session, envelopes: Sequence[Envelope]) -> list[Appended | Refused]:

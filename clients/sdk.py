@@ -97,7 +97,8 @@ class LedgerClient:
             trust: remembers the newest checkpoint; by default as long as this client lives.
             root_certificates: PEM certificates that the service's certificate has to lead to; without them the
                 connection is not encrypted. What is believed does not depend on it, only who can read along.
-            timeout_s: seconds that each call to the service may take; a method may need several calls.
+            timeout_s: seconds that each call to the service may take, however often it has to come back; a method may
+                need several calls.
             witness_timeout_s: seconds that new entries may wait for their witnesses.
 
         Raises:
@@ -134,7 +135,8 @@ class LedgerClient:
         """Record signed events, in order.
 
         They go out in requests of at most 500 events and 2 MiB. If one of these fails, those before it are recorded
-        nevertheless: sending everything again is harmless and brings the first receipts again.
+        nevertheless: sending everything again is harmless and brings the first receipts again. What a key has no
+        allowance for yet is sent again when the service says, as long as that brings something.
 
         Returns:
             One outcome for each event. An `Appended` is proven; a `Refused` is the service's word.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from clients.convert import error_of
+from clients.patience import Patience
 from clients.targets import Targets, parse_targets
 from ledger.errors import LedgerError, Reason, ServiceFault
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -86,7 +87,9 @@ class Transport:
         self.registry = RegistryServiceStub(channel)
 
     def call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req) -> Res:
-        """Ask, and wait for the answer until the deadline.
+        """Ask, and wait for the answer until the deadline; again, where the service says when to come back.
+
+        What it says that of it has not done: asking again repeats nothing.
 
         Of several processes each gets its share of the time that is left, so that one which is silent does not use it up.
 
@@ -94,26 +97,32 @@ class Transport:
             ServiceFault: `UNREACHABLE` if no answer came, none in time, or none that can be read.
             LedgerError: what the service refused, and why.
         """
-        until, pause_s = time.monotonic() + self._timeout_s, FIRST_PAUSE_S
-        several = len(self._targets.names)
-        asked = 0
+        patience, pause_s = Patience(self._timeout_s), FIRST_PAUSE_S
+        several, asked = len(self._targets.names), 0
         while True:
             number, share = self._targets.current, several - asked % several
-            left_s = until - time.monotonic()
             try:
-                with self._open():
-                    return method(request, timeout=max(left_s, 0) / share)
+                return self._call(method, request, patience.left_s / share)
             except grpc.RpcError as failed:
                 error = error_of(failed, self._targets.names[number])  # type: ignore[arg-type]  # it is a Call too
-                if several == 1 or self._closed or not _may_go_elsewhere(failed, error):
-                    raise error from None
-            self._targets.leave(number)
-            asked += 1
-            if asked % several == 0:
-                if time.monotonic() + pause_s >= until:
+                elsewhere = several > 1 and not self._closed and _may_go_elsewhere(failed, error)
+            if elsewhere:
+                self._targets.leave(number)
+                asked += 1
+                if asked % several:
+                    continue
+                if pause_s >= patience.left_s:
                     raise error
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            else:
+                delay_s = error.retry_after_s if isinstance(error, ServiceFault) else None
+                if delay_s is None or not patience.wait(delay_s):
+                    raise error
+
+    def _call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req, timeout_s: float) -> Res:
+        with self._open():
+            return method(request, timeout=timeout_s)
 
     @contextmanager
     def stream(self, method: grpc.UnaryStreamMultiCallable[Req, Res], request: Req) -> Iterator[Stream[Res]]:

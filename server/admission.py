@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from ledger.errors import LedgerError, ServiceFault
 from ledger.keys import PublicKey
 from ledger.sequence import Submission
 from ledger.state import PartyKey, PurchaseKey
+from server.allowance import Allowances
 from server.limits import Limits
+from server.observer import Observer
 from server.store.records import find
 from server.store.store import Store
 
@@ -72,15 +76,29 @@ class PublicKeys:
 class Admission:
     """Parses and verifies envelopes, as many at once as the limits allow."""
 
-    def __init__(self, keys: PublicKeys, workers: ThreadPoolExecutor, limits: Limits) -> None:
+    def __init__(
+        self,
+        keys: PublicKeys,
+        workers: ThreadPoolExecutor,
+        limits: Limits,
+        *,
+        allowances: Allowances | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Args: without `allowances` no key is limited."""
         self._keys = keys
         self._workers = workers
         self._limits = limits
+        self._allowances = allowances
+        self._observer = observer or Observer()
         self._events = 0
         self._bytes = 0
 
     async def admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
         """For each envelope a submission, verified if its key is known, or why it is refused.
+
+        Of a key that has used up its allowance all further events in a request are refused (`RATE_LIMITED`): what is
+        recorded of each signer is the beginning of what it sent, in order.
 
         Raises:
             ServiceFault: `OVERLOADED` if too many are being looked at.
@@ -89,13 +107,18 @@ class Admission:
         self._limits.require_room(self._events + events, self._bytes + size)
         self._events += events
         self._bytes += size
+        began = time.perf_counter()
         try:
             loop = asyncio.get_running_loop()
             parts = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
             admitted = await asyncio.gather(
                 *(loop.run_in_executor(self._workers, self._admit, part) for part in parts)
             )
-            return [one for part in admitted for one in part]
+            outcomes = [one for part in admitted for one in part]
+            if self._allowances is not None:
+                outcomes = _within(self._allowances, outcomes)
+            self._observer.admitted(outcomes, time.perf_counter() - began)
+            return outcomes
         finally:
             self._events -= events
             self._bytes -= size
@@ -104,6 +127,30 @@ class Admission:
         admitted: list[Admitted] = [_read(raw) for raw in envelopes]
         keys = self._keys.find(one.envelope.key_id for one in admitted if isinstance(one, Submission))
         return [_verified(one, keys) for one in admitted]
+
+
+def _within(allowances: Allowances, admitted: Sequence[Admitted]) -> list[Admitted]:
+    """What the signers may have recorded now, and refusals for the rest."""
+    signed = Counter(one.envelope.key_id for one in admitted if _is_verified(one))
+    granted = {key_id: allowances.take(key_id, events) for key_id, events in signed.items()}
+    refusals = {
+        key_id: allowances.refusal(key_id, signed[key_id] - events)
+        for key_id, events in granted.items()
+        if events < signed[key_id]
+    }
+    within: list[Admitted] = []
+    for one in admitted:
+        if _is_verified(one):
+            key_id = one.envelope.key_id
+            within.append(one if granted[key_id] else refusals[key_id])
+            granted[key_id] -= granted[key_id] > 0
+        else:
+            within.append(one)
+    return within
+
+
+def _is_verified(one: Admitted) -> TypeGuard[Submission]:
+    return isinstance(one, Submission) and one.verified_by is not None
 
 
 def _read(raw: bytes) -> Admitted:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import structlog
@@ -16,6 +15,7 @@ from ledger.checkpoint import Checkpoint
 from ledger.errors import BadInput, Reason, ServiceFault
 from ledger.note import NoteSigner, SignedNote
 from server.admission import Admission, PublicKeys
+from server.allowance import Allowances
 from server.arrivals import Arrivals
 from server.config import Settings, Tls, advertised, require_address
 from server.grpc.answers import Answers
@@ -23,11 +23,13 @@ from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
 from server.grpc.registry_service import RegistryService
 from server.grpc.watching import Watching
+from server.health import Health
 from server.proofs import Proofs
 from server.sequencer import Sequencer
 from server.store import queries
 from server.store.queries import StoredHead
 from server.store.store import Store
+from server.telemetry.telemetry import Telemetry
 from server.turn import Duties, Turn
 from server.witnessing.publication import take_up
 from server.witnessing.pusher import Pusher
@@ -63,12 +65,14 @@ class Service:
             signers: the log's keys; several while it changes its key. None if the service only reads.
 
         Raises:
-            BadInput: as `Pusher` says.
+            BadInput: as `Pusher` and `Telemetry` say.
         """
         self._settings = settings
         self._store = store
         self._signers = signers
         self._pusher = self._new_pusher()
+        self.telemetry = Telemetry(settings.metrics_listen, settings.otlp_endpoint)
+        self.telemetry.watch(store)
         self._writer = None if settings.read_only else Writer(store, *signers)
         self._sequencer: Sequencer | None = None
         self.turn: Turn | None = None
@@ -77,12 +81,21 @@ class Service:
             duties = Duties(self._begin_turn, self._end_turn, self._tell_turn)
             self.turn = Turn(store, settings.lease_seconds, duties)
             self._writer.fence = self.turn.fence
-            self._sequencer = Sequencer(self._writer, limits=settings.limits)
-        self._verifying = ThreadPoolExecutor(settings.verify_threads, thread_name_prefix="verify")
-        self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
-        self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
+            self._sequencer = Sequencer(
+                self._writer, limits=settings.limits, observer=self.telemetry.observer
+            )
+        self._verifying = self.telemetry.threads(settings.verify_threads, "verify")
+        self._reading = self.telemetry.threads(settings.read_threads, "read")
+        self._receipts = self.telemetry.threads(1, "receipts")
         self._health = health.aio.HealthServicer()
         self._errors = ErrorInterceptor()
+        self.health = Health(
+            store,
+            is_alive=lambda: self._sequencer is None or self._sequencer.is_alive,
+            writes=lambda: self.turn is not None and self.turn.writes,
+        )
+        """Whether it is well."""
+        self._looking: asyncio.Task[None] | None = None
         self._server = self._build(store)
         self._serving = False
         self.address = ""
@@ -108,9 +121,18 @@ class Service:
             self._sequencer.start()
             await self.turn.start(advertised(self.address, self._settings.advertise))
         self._arrivals.start()
+        await self.telemetry.start(
+            self.health,
+            self._store,
+            policy=self._settings.witness_policy,
+            sequencer=self._sequencer,
+            pusher=lambda: self._pusher if self.turn is not None and self.turn.term else None,
+            turn=self.turn,
+        )
         await self._server.start()
-        for name in ("", LEDGER, REGISTRY):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self.health.started()
+        await self._tell_health(ready=True)
+        self._looking = asyncio.create_task(self.health.follow(self._tell_health))
         self._serving = True
         log.info(
             "serving",
@@ -125,19 +147,25 @@ class Service:
         """Take no new calls, let those in flight end, write what waits, and end."""
         if self._serving:
             log.info("stopping")
+        self.health.stopping()
+        if self._looking is not None:
+            self._looking.cancel()
         if self.turn is not None:
             self.turn.drain()
         await self._health.enter_graceful_shutdown()
         await self._arrivals.stop()
         await self._end_calls()
         await self._end_turn()
+        await self.telemetry.stop()
         if self._sequencer is not None and self.turn is not None:
             await self._sequencer.stop()
             # Only now, when nothing is written any more, may another process begin.
             await self.turn.stop()
+        self.health.close()
         self._verifying.shutdown()
         self._reading.shutdown()
         self._receipts.shutdown()
+        await asyncio.to_thread(self.telemetry.flush)
         if self._serving:
             head = self._writer.head if self._writer is not None else None
             log.info("stopped", size=head.size if head is not None else None)
@@ -193,9 +221,15 @@ class Service:
         """Return when the server has ended."""
         await self._server.wait_for_termination()
 
+    async def _tell_health(self, *, ready: bool) -> None:
+        """Have gRPC's health service say so."""
+        status = health_pb2.HealthCheckResponse
+        for name in ("", LEDGER, REGISTRY):
+            await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
+
     def _build(self, store: Store) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[self._errors],
+            interceptors=[*self.telemetry.interceptors, self._errors],
             maximum_concurrent_rpcs=self._settings.concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", self._settings.max_request_bytes),
@@ -207,7 +241,14 @@ class Service:
         )
         proofs = Proofs(store)
         answers = Answers(store, proofs, self._reading, self._receipts)
-        admission = Admission(PublicKeys(store), self._verifying, self._settings.limits)
+        allowance = self._settings.key_allowance
+        admission = Admission(
+            PublicKeys(store),
+            self._verifying,
+            self._settings.limits,
+            allowances=None if allowance is None else Allowances(allowance),
+            observer=self.telemetry.observer,
+        )
         self._arrivals = Arrivals(answers.size)
         if self._sequencer is not None:
             self._sequencer.announce = self._arrivals.announce

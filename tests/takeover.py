@@ -94,8 +94,6 @@ class Line:
 class Process(RunningService):
     """One process of several; it keeps its address when it is started again."""
 
-    where: str = ""
-    """The database, as it is told."""
     key: Path = Path()
     listen: str = ""
     line: Line | None = None
@@ -104,11 +102,6 @@ class Process(RunningService):
     def log_key(self) -> Path:
         """The log's signing key."""
         return self.key
-
-    @property
-    def database(self) -> str:
-        """The database."""
-        return self.where
 
     def freeze(self) -> None:
         """Stop it without its knowledge."""
@@ -151,7 +144,7 @@ def processes(log: RunningService, folder: Path, wheres: list[str], *flags: str)
         port = f"127.0.0.1:{free_port()}"
         # Of two options the later holds: `start` asks for any port.
         more = ("--listen", port, "--lease-seconds", str(LEASE_S), *flags)
-        made.append(Process(own, log.city, flags=more, where=where, key=log.log_key, listen=port))
+        made.append(Process(own, log.city, flags=more, url=where, key=log.log_key, listen=port))
     try:
         yield made
     finally:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ledger.errors import BadInput, Conflict, LedgerError, Reason
 from ledger.event import Kind
 from ledger.sequence import Sequenced, Submission
+from server.clock import wall_clock_us
 from server.commands.opening import origin_of, vkeys_of
 from server.commands.options import (
     DEFAULT_DATABASE,
@@ -24,7 +25,6 @@ from server.commands.options import (
     print_result,
 )
 from server.config import read_log_keys
-from server.sequencer import wall_clock_us
 from server.store import queries
 from server.store.database import Database
 from server.store.store import Store

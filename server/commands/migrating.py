@@ -33,9 +33,13 @@ def migrate_command(
     from server.store.migrate import migrate  # noqa: PLC0415  # Alembic takes long to import
 
     done = migrate(database, check_only=check_only)
-    verb = "needs" if check_only else "did"
     if done.steps:
-        lines = [f"{database} was at version {done.before}; version {SCHEMA_VERSION} {verb}:", *done.steps]
+        what = (
+            "is at version {}; to do until version {}:"
+            if check_only
+            else "was at version {}; done until version {}:"
+        )
+        lines = [f"{database} {what.format(done.before, SCHEMA_VERSION)}", *done.steps]
     else:
         lines = [f"{database} is at version {SCHEMA_VERSION}: nothing to do"]
     result: dict[str, object] = {

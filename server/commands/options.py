@@ -82,6 +82,16 @@ ReadyFileOption = Annotated[
 ]
 JsonLogsOption = Annotated[bool, typer.Option("--json-logs", help="Log JSON lines instead of columns.")]
 
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        envvar="SUYUAN_METRICS",
+        metavar="HOST:PORT",
+        help="Serve /metrics (Prometheus), /healthz and /readyz there; not for the public.",
+    ),
+]
+
 DEFAULT_DATABASE = Database.parse("suyuan.db")
 DEFAULT_LOG_KEYS = [Path("log.pem")]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ledger.note import VerifierKey
+from server.allowance import KeyAllowance
 from server.commands.opening import origin_of, require_key_of_log, require_signed_by
 from server.commands.options import (
     DEFAULT_DATABASE,
@@ -16,6 +17,7 @@ from server.commands.options import (
     HttpPrefixOption,
     JsonLogsOption,
     LogKeysOption,
+    MetricsOption,
     ReadyFileOption,
     TlsCertOption,
     TlsKeyOption,
@@ -89,6 +91,29 @@ def serve_command(
             help="Seconds between two checkpoints that witnesses are asked for.",
         ),
     ] = 2.0,
+    key_rate: Annotated[
+        float,
+        typer.Option(
+            "--key-rate",
+            min=0,
+            max=1_000_000,
+            help="Events a second that one key may have recorded; 0: no limit.",
+        ),
+    ] = 0,
+    key_burst: Annotated[
+        int,
+        typer.Option("--key-burst", min=1, max=1_000_000, help="Events that it may have recorded at once."),
+    ] = 10_000,
+    metrics: MetricsOption = None,
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--otlp-endpoint",
+            envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+            metavar="URL",
+            help="Send traces to this collector (OpenTelemetry, OTLP by gRPC).",
+        ),
+    ] = None,
     ready_file: ReadyFileOption = None,
     json_logs: JsonLogsOption = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log every batch.")] = False,
@@ -96,6 +121,7 @@ def serve_command(
     """Serve the log by gRPC until SIGTERM or Ctrl-C.
 
     With `--http`, its files are served too, as `serve-http` does; the ready file then has their URL as its second line.
+    The URL that `--metrics` is served at comes after it.
 
     Several of these may serve one database. One of them writes; the others answer reads, wait for their turn, and take
     it at once when the one that writes stops or is killed on the same machine, and otherwise when it has been silent for
@@ -119,7 +145,15 @@ def serve_command(
                 "and the process that writes asks the witnesses"
             )
         store = Store.open(database, read_only=True)
-        serve(Settings(listen=listen, tls=tls, ready_file=ready_file, read_only=True), store, ())
+        settings = Settings(
+            listen=listen,
+            tls=tls,
+            ready_file=ready_file,
+            metrics_listen=metrics,
+            otlp_endpoint=otlp_endpoint,
+            read_only=True,
+        )
+        serve(settings, store, ())
         return
     store = Store.open(database)
     signers = read_log_keys(log_keys, origin_of(store, database))
@@ -132,6 +166,9 @@ def serve_command(
         ready_file=ready_file,
         witness_policy=policy,
         witness_pace=Pace(interval_s=witness_interval),
+        key_allowance=KeyAllowance(key_rate, key_burst) if key_rate else None,
+        metrics_listen=metrics,
+        otlp_endpoint=otlp_endpoint,
         lease_seconds=lease_seconds,
         advertise=advertise,
     )
@@ -159,6 +196,7 @@ def serve_http_command(
     http_prefix: HttpPrefixOption = "",
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    metrics: MetricsOption = None,
     ready_file: ReadyFileOption = None,
     json_logs: JsonLogsOption = False,
 ) -> None:
@@ -170,7 +208,9 @@ def serve_http_command(
     """
     configure_logs(as_json=json_logs)
     keys = [VerifierKey.parse(key) for key in vkeys or []]
-    settings = HttpSettings(listen=listen, tls=_tls(tls_cert, tls_key), prefix=http_prefix)
+    settings = HttpSettings(
+        listen=listen, tls=_tls(tls_cert, tls_key), prefix=http_prefix, metrics_listen=metrics
+    )
     store = Store.open(database, read_only=True)
     require_signed_by(store, database, keys)
     serve_http(settings, store, keys, ready_file)

@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
 
+_HOST = re.compile(r"@?[^@\s]*")
+_PORT = re.compile(r"[0-9,]*")
 _POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+psycopg)?://")
 _EXPECTED = "the path of an SQLite file, postgresql://USER@HOST/NAME, or @FILE with one of them in it"
 
@@ -98,6 +100,9 @@ def _postgresql(url: str) -> Database:
     except psycopg.Error:
         # libpq's message quotes from the URL; which of its parts is the password nobody knows.
         raise _no_database("a URL that libpq cannot read") from None
+    # A password in which @ or / is not written %40 or %2F would go on in the host or the port, and be shown.
+    if not _HOST.fullmatch(str(parts.get("host") or "")) or not _PORT.fullmatch(str(parts.get("port") or "")):
+        raise _no_database("a URL with another host or port than there can be")
     return Database(
         Backend.POSTGRESQL,
         url,

@@ -70,6 +70,11 @@ class Store:
                 require_version(version, database)
         return store
 
+    @property
+    def engine(self) -> Engine:
+        """For those who watch what it does."""
+        return self._reading
+
     @contextmanager
     def snapshot(self, *, unhurried: bool = False) -> Iterator[Connection]:
         """A transaction that only reads: all its reads see the log at one moment.

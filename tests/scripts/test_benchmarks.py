@@ -1,31 +1,127 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+FIELDS = [
+    "name", "backend", "entries", "in_flight", "value", "unit", "p50_ms", "p99_ms", "ceiling", "ratio", "server_rss_mb",
+]  # fmt: skip
+
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for memory in /proc"),
+    pytest.mark.xdist_group("benchmarks"),
+]
+
 
 @pytest.fixture
-def benchmarks(monkeypatch):
+def bench(monkeypatch, capsys):
+    """Runs `scripts/bench` on a ceiling that is measured for an instant: how fast this machine is, is not asked."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
-    import benchmarks
+    # So that the processes that sign and verify find it too.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "scripts"))
+    from benchmarks import __main__ as command
+    from benchmarks import ceiling
 
-    # How fast this machine is, is not what this test asks.
-    monkeypatch.setattr(benchmarks, "CEILING_S", 0.01)
-    yield benchmarks
-    for name in ("benchmarks", "benchlog"):
-        sys.modules.pop(name, None)
+    monkeypatch.setattr(ceiling, "SECONDS", 0.01)
+
+    def run(*arguments):
+        status = command.main(["--format", "json", "--jobs", "1", *map(str, arguments)])
+        output = capsys.readouterr()
+        return status, [json.loads(line) for line in output.out.splitlines()], output.err
+
+    yield run
+    for name in [name for name in sys.modules if name.partition(".")[0] == "benchmarks"]:
+        del sys.modules[name]
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks for memory in /proc")
-def test_the_benchmark_of_audits(benchmarks, tmp_path, capsys):
-    benchmarks.bench_audit(600, tmp_path, jobs=1)
-    rows = capsys.readouterr().out.splitlines()
-    assert [row[:20].strip() for row in rows] == [
-        "Ed25519 ceiling", "audit from scratch", "audit to ceiling", "the same", "peak memory", "memory file",
-        "audit of 1 % more", "audit of nothing new",
+def test_every_benchmark_but_the_soak_prints_its_figures(bench, tmp_path):
+    status, lines, said = bench("--entries", 1_000, "--events", 100, "--plot", tmp_path / "rate.svg")
+    assert status == 0
+    assert [(line["name"], line["in_flight"]) for line in lines] == [
+        ("append_batched", 4), ("append_single", 1), ("append_single", 64), ("append_single", 256),
+        ("append_stream", 20), ("history", 1), ("trace", 1), ("watch_lag", None), ("audit", None),
     ]  # fmt: skip
-    assert "600 entries in " in rows[1]
-    assert " 6 entries, " in rows[6]
-    assert (tmp_path / "log-600" / "checkpoint").exists(), "kept for the next time"
+    for line in lines:
+        of_a_service = line["name"] != "audit"
+        of_events = line["unit"] in {"events/s", "entries/s"}
+        assert list(line) == FIELDS
+        assert line["entries"] == 1_000
+        assert line["value"] > 0
+        assert line["backend"] == ("sqlite" if of_a_service else None)
+        assert (line["p50_ms"] is not None and line["p50_ms"] <= line["p99_ms"]) == of_a_service
+        assert (line["server_rss_mb"] is not None) == of_a_service
+        assert (line["ceiling"] is not None) == of_events
+        assert line["ratio"] == (round(line["value"] / line["ceiling"], 4) if of_events else None)
+    assert " 10 entries, " in said, "an audit of what is new"
+    assert (tmp_path / "rate.svg").read_text().startswith("<?xml")
+
+
+def test_a_soak_proves_that_all_is_there_and_leaves_its_log_for_the_next_time(bench, tmp_path):
+    asked = ("soak", "--entries", 1_000, "--rate", 100, "--seconds", 1, "--cache", tmp_path)
+    status, [line], said = bench(*asked)
+    assert status == 0
+    assert list(line) == FIELDS
+    assert "100 of 100 events acknowledged" in said
+    assert " 0 acknowledged events are not in the log\n" in said
+    assert "the audit: verified" in said
+    kept = (tmp_path / "sqlite-1000" / "log.db").read_bytes()
+    status, _, said = bench(*asked)
+    assert status == 0
+    assert "growing the log" not in said
+    assert "100 of 100 events acknowledged" in said
+    assert (tmp_path / "sqlite-1000" / "log.db").read_bytes() == kept
+
+
+def test_a_log_on_postgresql(bench):
+    if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        message = "there is no PostgreSQL on this machine"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    status, [line], _ = bench(
+        "append_batched", "--backend", "postgresql", "--entries", 1_000, "--events", 100
+    )
+    assert status == 0
+    assert (line["name"], line["backend"]) == ("append_batched", "postgresql")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["append_fast"],
+            "given append_fast, expected one of append_batched, append_single, append_stream, ",
+        ),
+        (["--entries", "10"], "argument --entries: given 10, expected a number from 1000 on"),
+        (["--entries", "1000,"], "argument --entries: given , expected a number from 1000 on"),
+        (["--events", "-5"], "argument --events: "),
+        (["--backend", "oracle"], "argument --backend: invalid choice: 'oracle'"),
+        (["--plot", "rate.png"], "--plot: given rate.png, expected a file .svg in a folder that exists"),
+    ],
+)
+def test_what_is_not_understood_is_refused(bench, capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        bench(*arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_two_receipts_for_one_place_are_a_contradiction(bench):
+    from benchmarks import soak
+    from benchmarks.soak import Sent
+
+    from suyuan.v1 import ledger_service_pb2 as pb
+
+    sent = Sent()
+    message = soak.request([b"one"])
+    for entry_hash in (b"\1" * 32, b"\1" * 32, b"\2" * 32):
+        receipt = pb.AppendReceipt(index=7, entry_hash=entry_hash)
+        answer = pb.AppendEventsResponse(results=[pb.AppendResult(receipt=receipt)]).SerializeToString()
+        sent.take(0.0, message, answer)
+    assert list(sent.acknowledged) == [7]
+    assert sent.contradictions == 1

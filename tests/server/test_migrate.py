@@ -1,11 +1,13 @@
 """Tables of an older version become those of the newest, with what is in them; nothing else is touched."""
 
+import json
 import threading
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from filling import record
+from running import operator
 from sqlalchemy import inspect, select
 
 from ledger.errors import BadInput
@@ -137,3 +139,24 @@ def test_a_new_database_is_of_the_newest_version(empty, database):
     assert migrate(Database.parse(database), check_only=True) == Migrated(SCHEMA_VERSION, ())
     with empty.snapshot() as connection:
         assert connection.execute(select(entries)).all() == []
+
+
+def test_the_command(old, database):
+    shown = Database.parse(database)
+    step = STEPS.steps[0]
+    checked = operator("migrate", "--check", "--database", database, check=False)
+    assert checked.returncode == 1
+    assert checked.stdout == f"{shown} is at version 2; to do until version {SCHEMA_VERSION}:\n{step}\n"
+    done = operator("migrate", "--database", database, "--format", "json")
+    assert json.loads(done.stdout) == {
+        "database": str(shown), "before": 2, "newest": SCHEMA_VERSION, "steps": [step], "changed": True,
+    }  # fmt: skip
+    again = operator("migrate", "--database", database)
+    assert again.stdout == f"{shown} is at version {SCHEMA_VERSION}: nothing to do\n"
+
+
+def test_a_password_in_the_command_line_is_refused():
+    refused = operator("migrate", "--database", "postgresql://u:hunter2@127.0.0.1:1/x", check=False)
+    assert refused.returncode == 2
+    assert "a password" in refused.stderr
+    assert "hunter2" not in refused.stderr

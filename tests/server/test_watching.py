@@ -298,9 +298,9 @@ def test_an_entry_of_a_chain_is_found_by_looking_at_few_others(filled):
         assert queries.next_of_chains(connection, [PARCEL, TEA], whole[-1] + 1) == size - 1
 
 
-def test_who_waits_is_woken_by_the_commits_of_others(tmp_path, writer, city):
+def test_who_waits_is_woken_by_the_commits_of_others(database, writer, city):
     record(writer, city.founding()[0])
-    store = Store.open(str(tmp_path / "log.db"), read_only=True)
+    store = Store.open(database, read_only=True)
 
     async def size():
         with store.snapshot() as connection:

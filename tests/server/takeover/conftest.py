@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from postgresql import cluster, empty_database
-from running import new_log, operator
+from running import new_log
 from takeover import Line, Sender, check_database, entries_of, processes, writer_of
 from world import ORIGIN, event_id, parsed
 
@@ -14,28 +14,6 @@ from ledger.audit import Auditor
 from ledger.checkpoint import open_checkpoint
 from ledger.note import VerifierKey
 from suyuan.v1 import ledger_service_pb2 as pb
-
-
-def founded(folder, where, flags=()):
-    """A log with its genesis in a database."""
-    log = new_log(folder) if where is None else _on_postgresql(folder, where)
-    log.flags = flags
-    return log
-
-
-def _on_postgresql(folder, url):
-    from running import RunningService
-    from world import City
-
-    folder.mkdir(parents=True, exist_ok=True)
-    log = RunningService(folder, City())
-    genesis = folder / "genesis.bin"
-    founding = log.city.founding()
-    genesis.write_bytes(founding[0].raw)
-    operator("init", "--genesis", genesis, "--database", url, "--log-key", log.log_key)
-    log.vkey = operator("vkey", "--database", url, "--log-key", log.log_key).stdout.strip()
-    log.founding = founding[1:]
-    return log
 
 
 class Ledger:
@@ -97,11 +75,11 @@ def served_twice(folder, database, *flags):
     """A log that two processes are to serve; on PostgreSQL each has a line of its own to the server."""
     with ExitStack() as stack:
         if database == "sqlite":
-            log = founded(folder, None)
+            log = new_log(folder)
             where, wheres, lines = str(log.database), [str(log.database)] * 2, []
         else:
             where = stack.enter_context(empty_database())
-            log = founded(folder, where)
+            log = new_log(folder, url=where)
             lines = [Line(cluster().socket) for _ in range(2)]
             for line in lines:
                 stack.callback(line.close)

@@ -21,7 +21,7 @@ def both(tmp_path_factory):
     folder = tmp_path_factory.mktemp("read-only")
     with running_service(folder / "log") as writer:
         (folder / "reader").mkdir()
-        reader = Process(folder / "reader", writer.city, flags=("--read-only",), where=str(writer.database))
+        reader = Process(folder / "reader", writer.city, flags=("--read-only",), url=str(writer.database))
         reader.start()
         try:
             yield writer, reader

@@ -1,12 +1,7 @@
-"""How fast it is: `scripts/bench audit` measures an audit at a distance against what the processors could do at best.
-
-Figures are of this machine at this moment, other programs included; so what they are compared with is measured in the
-same run.
-"""
+"""How fast a whole log is verified at a distance, from its files, and then what is new in it."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gzip
 import json
@@ -15,7 +10,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,22 +18,18 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchlog import ORIGIN, entries, secret_of
-
+from benchmarks.ceiling import Ceiling
+from benchmarks.report import Figure, say
+from benchmarks.serving import SUYUAN, memory_kib
+from benchmarks.town import ORIGIN, Town, entries, secret_of
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import HASH_SIZE, Subtree, leaf_hash
 from ledger.note import NoteSigner
 from ledger.tiles import TILE_HEIGHT, TILE_SIZE, TILE_WIDTH, BundleId, TileId, encode_bundle
 
-CEILING_S = 4.0
-"""How long each measurement of the ceiling takes."""
-
 GROWTH = 100
 """One in so many entries is new to the incremental audit."""
-
-MESSAGE_BYTES = 200
-"""About what the signed part of an event has."""
 
 SIGNER = NoteSigner(ORIGIN, secret_of("log"))
 
@@ -63,7 +53,7 @@ def write_log(folder: Path, count: int, jobs: int) -> None:
     waiting: list[bytes] = []
     written = 0
     started = time.monotonic()
-    for part in entries(sizes[-1], jobs):
+    for part in entries(Town(), sizes[-1], jobs):
         waiting += part
         while waiting and (len(waiting) >= TILE_WIDTH or written + len(waiting) == sizes[-1]):
             # A bundle ends where it is full, and a tree where a checkpoint is.
@@ -155,32 +145,10 @@ def serving(folder: Path) -> Iterator[str]:
         process.join()
 
 
-def _verify(seconds: float) -> tuple[float, float]:
-    """Verifications a second of one process, and the processor time of each."""
-    message = bytes(MESSAGE_BYTES)
-    keys = [secret_of(f"ceiling {number}") for number in range(100)]
-    signed = [(key.public_key(), key.sign(message)) for key in keys]
-    done = 0
-    started, used = time.monotonic(), time.process_time()
-    while (elapsed := time.monotonic() - started) < seconds:
-        for key, signature in signed:
-            key.verify(signature, message)
-        done += len(signed)
-    return done / elapsed, (time.process_time() - used) / done
-
-
-def ceiling(jobs: int) -> tuple[float, float]:
-    """Ed25519 verifications a second of all processors together, and of nothing else; the processor time of each."""
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        pool.map(_verify, [0.1] * jobs)
-        each = pool.map(_verify, [CEILING_S] * jobs, chunksize=1)
-    return sum(rate for rate, _ in each), sum(used_s for _, used_s in each) / jobs
-
-
 def run_audit(url: str, state: Path, jobs: int) -> Run:
     """Run the command as a person would, and look at its memory while it runs."""
     command = [
-        str(Path(sys.executable).with_name("suyuan")), "regulator", "audit", url, "--format", "json",
+        SUYUAN, "regulator", "audit", url, "--format", "json",
         "--jobs", str(jobs), "--timeout", "60",
     ]  # fmt: skip
     environment = os.environ | {"SUYUAN_STATE": str(state), "SUYUAN_VKEY": str(SIGNER.vkey)}
@@ -190,7 +158,7 @@ def run_audit(url: str, state: Path, jobs: int) -> Run:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         while process.poll() is None:
             for pid in (process.pid, *_children(process.pid)):
-                peak[str(pid)] = max(peak.get(str(pid), 0), _peak_kib(pid))
+                peak[str(pid)] = max(peak.get(str(pid), 0), memory_kib(pid, "VmHWM") or 0)
             # The kernel keeps the highest; to look more often would take from what is measured.
             time.sleep(0.25)
         seconds = time.monotonic() - started
@@ -210,16 +178,15 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _peak_kib(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+def measure(count: int, cache: Path, jobs: int, ceiling: Ceiling) -> Figure:
+    """Measure an audit from scratch; what more there is to tell, and an audit of what is new, go to standard error.
 
-
-def bench_audit(count: int, cache: Path, jobs: int) -> None:
-    """Measure an audit from scratch, and one of what is new."""
+    Args:
+        count: entries of the log; `TILE_WIDTH` or more.
+        cache: where logs are kept.
+        jobs: processes that verify.
+        ceiling: what one verification costs.
+    """
     folder = cache / f"log-{count}"
     if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -228,63 +195,26 @@ def bench_audit(count: int, cache: Path, jobs: int) -> None:
     grown = count + max(count // GROWTH, 1)
     with tempfile.TemporaryDirectory() as scratch, serving(folder) as url:
         _publish(folder, count)
-        before, used_before_s = ceiling(jobs)
         whole = run_audit(url, Path(scratch), jobs)
-        after, used_after_s = ceiling(jobs)
         _publish(folder, grown)
         more = run_audit(url, Path(scratch), jobs)
         again = run_audit(url, Path(scratch), jobs)
         remembered = sum(file.stat().st_size for file in Path(scratch, "audits").iterdir())
-    best = (before + after) / 2
-    rate = count / whole.seconds
-    used_s = (used_before_s + used_after_s) / 2
     memory = ", ".join(f"{kib / 1_024:.0f}" for kib in whole.peak_kib.values())
     rows = [
-        ("Ed25519 ceiling", f"{best:,.0f}/s", f"{jobs} processes; {before:,.0f} before, {after:,.0f} after"),
-        ("audit from scratch", f"{rate:,.0f}/s", f"{count:,} entries in {whole.seconds:.1f} s"),
-        ("audit to ceiling", f"{rate / best:.2f}", "by the clock; the bar is 0.65"),
-        ("the same", f"{used_s * count / whole.cpu_s:.2f}", f"by processor time: {1e6 * whole.cpu_s / count:.1f} µs an entry, a verification {1e6 * used_s:.1f}"),
+        ("audit from scratch", f"{whole.seconds:.1f} s", f"{count:,} entries"),
+        ("audit to ceiling", f"{ceiling.used_s * count / whole.cpu_s:.2f}", f"by processor time: {1e6 * whole.cpu_s / count:.1f} µs an entry, a verification {1e6 * ceiling.used_s:.1f}"),
         ("peak memory", f"{sum(whole.peak_kib.values()) / 1_024:.0f} MiB", f"each process: {memory}"),
         ("memory file", f"{remembered / 1_048_576:.0f} MiB", f"{remembered / grown:.0f} bytes an entry"),
         ("audit of 1 % more", f"{more.seconds:.2f} s", f"{more.report['new_entries']} entries, {100 * more.seconds / whole.seconds:.2f} % of the time"),
         ("audit of nothing new", f"{again.seconds:.2f} s", "what a start and a look cost"),
     ]  # fmt: skip
     for name, figure, more_about in rows:
-        print(f"{name:<21} {figure:>12}  {more_about}")
+        say(f"    {name:<21} {figure:>12}  {more_about}\n")
+    return Figure("audit", value=round(count / whole.seconds, 1), unit="entries/s")
 
 
 def _publish(folder: Path, size: int) -> None:
     draft = folder / "checkpoint.new"
     shutil.copyfile(folder / f"checkpoint.{size}", draft)
     draft.replace(folder / "checkpoint")
-
-
-def say(text: str) -> None:
-    """Say something that is no figure."""
-    print(text, end="", file=sys.stderr, flush=True)
-
-
-def main() -> int:
-    """The command line of `scripts/bench`."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench", description="Measure; figures are of this machine."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    audit = commands.add_parser("audit", help="an audit at a distance, against the Ed25519 ceiling")
-    audit.add_argument("--entries", type=int, default=100_000, metavar="N", help="entries; by default 100000")
-    audit.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
-    audit.add_argument("--cache", type=Path, metavar="FOLDER",
-                       help="where logs are kept for the next time; by default nowhere")  # fmt: skip
-    options = parser.parse_args()
-    if options.entries < TILE_WIDTH:
-        parser.error(f"--entries: given {options.entries}, expected {TILE_WIDTH} or more")
-    if options.cache is not None:
-        bench_audit(options.entries, options.cache, options.jobs)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            bench_audit(options.entries, Path(folder), options.jobs)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
