@@ -18,7 +18,7 @@ import grpc
 
 from clients.answers import Appended
 from clients.append import batches, outcomes_of
-from clients.convert import Refused, error_of
+from clients.convert import Refused
 from clients.session import Session
 from clients.transport import Transport
 from ledger.checkpoint import Checkpoint
@@ -34,7 +34,9 @@ WINDOW = 16
 
 _DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
-_PASSING = frozenset({Reason.OVERLOADED, Reason.STOPPING, Reason.STORE_UNAVAILABLE, Reason.UNREACHABLE})
+_PASSING = frozenset(
+    {Reason.OVERLOADED, Reason.STANDBY, Reason.STOPPING, Reason.STORE_UNAVAILABLE, Reason.UNREACHABLE}
+)
 """Faults after which another try may help."""
 
 
@@ -133,7 +135,9 @@ class _Call:
         self._transport = transport
         self._sending: queue.SimpleQueue[pb.AppendEventsRequest | None] = queue.SimpleQueue()
         self._heard: queue.SimpleQueue[pb.AppendEventsResponse | LedgerError] = queue.SimpleQueue()
-        self._call = transport.exchange(transport.ledger.StreamAppend, iter(self._sending.get, None))
+        self._call, self._number = transport.exchange(
+            transport.ledger.StreamAppend, iter(self._sending.get, None)
+        )
         threading.Thread(target=self._hear, name="append-stream", daemon=True).start()
 
     def send(self, request: pb.AppendEventsRequest) -> None:
@@ -163,4 +167,4 @@ class _Call:
                 self._heard.put(answer)
             self._heard.put(self._transport.unreachable("the end of a stream with messages unanswered"))
         except grpc.RpcError as error:
-            self._heard.put(error_of(error, self._transport.target))  # type: ignore[arg-type]  # it is a Call too
+            self._heard.put(self._transport.fault_of(error, self._number))

@@ -90,7 +90,8 @@ class LedgerClient:
         """Prepare a connection; it is made by the first call.
 
         Args:
-            target: `host:port` of the service.
+            target: `host:port` of the service; or several with commas between them, processes of one service. What one
+                of them does not answer, or leaves to the one that writes, the next is asked.
             vkey: the log's verifier key, whose name is the log's origin; from a source other than the service. Or a
                 policy that names the keys of one log, and the witnesses that have to have seen what is believed.
             trust: remembers the newest checkpoint; by default as long as this client lives.

@@ -41,7 +41,14 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 30.0
 
 _PASSING = frozenset(
-    {Reason.UNREACHABLE, Reason.STOPPING, Reason.OVERLOADED, Reason.STORE_UNAVAILABLE, Reason.NO_QUORUM}
+    {
+        Reason.UNREACHABLE,
+        Reason.STOPPING,
+        Reason.OVERLOADED,
+        Reason.STORE_UNAVAILABLE,
+        Reason.NO_QUORUM,
+        Reason.STANDBY,
+    }
 )
 
 OnPause: TypeAlias = Callable[[ServiceFault, float], None]

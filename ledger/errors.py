@@ -78,6 +78,7 @@ class Reason(StrEnum):
     UNREACHABLE = "UNREACHABLE"
     NO_QUORUM = "NO_QUORUM"
     RATE_LIMITED = "RATE_LIMITED"
+    STANDBY = "STANDBY"
 
 
 class LedgerError(Exception):

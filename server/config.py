@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,10 @@ from server.allowance import KeyAllowance
 from server.limits import Limits
 from server.witnessing.pace import Pace
 
-_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]{1,80}\]|[A-Za-z0-9._-]{1,255}):([0-9]{1,5})")
+
+_ANY_HOST = frozenset({"0.0.0.0", "[::]"})  # noqa: S104 - nobody is bound to them here
+"""Hosts to listen at that are no address to connect to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,12 @@ class Settings:
     """Host and port for `/metrics`, `/healthz` and `/readyz`; None: nowhere."""
     otlp_endpoint: str | None = None
     """Where traces go; None: nowhere."""
+    read_only: bool = False
+    """Never record anything, and leave the turn to write to others."""
+    lease_seconds: float = 6.0
+    """How long the process that writes may be silent before another takes its turn."""
+    advertise: str | None = None
+    """Host and port where clients find this process, for those who ask another one to record; by default `listen`."""
 
 
 def read_witness_policy(path: Path, vkeys: Sequence[VerifierKey]) -> Policy:
@@ -132,6 +142,22 @@ class HttpSettings:
     """How long answers on their way may take to leave when the service stops."""
     metrics_listen: str | None = None
     """As in `Settings`, where the read side is a process of its own."""
+
+
+def advertised(listen: str, advertise: str | None = None) -> str:
+    """Where clients find a process.
+
+    Args:
+        listen: where it listens.
+        advertise: what it was told, and then goes for granted.
+
+    Raises:
+        BadInput: as `require_address` says.
+    """
+    if advertise is not None:
+        return require_address(advertise)
+    host, _, port = listen.rpartition(":")
+    return f"{socket.gethostname() if host in _ANY_HOST else host}:{port}"
 
 
 def require_address(listen: str) -> str:

@@ -67,6 +67,9 @@ class Sequencer:
         self._queued_events = 0
         self._queued_bytes = 0
         self._stopping = False
+        self._refusal: ServiceFault | None = None
+        self._taken: list[_Request] = []
+        self._writing = threading.Lock()
         self.announce: Callable[[int], None] = lambda _: None
         """Is told on the event loop how large the log has become, once for each commit."""
         self._wake = threading.Condition()
@@ -92,8 +95,8 @@ class Sequencer:
         """Have submissions recorded; returns when their verdicts are durable.
 
         Raises:
-            ServiceFault: `OVERLOADED` if the queue is full, `STOPPING` if the service shuts down, or as
-                `Writer.write` says.
+            ServiceFault: `OVERLOADED` if the queue is full, `STOPPING` if the service shuts down, why `refuse` was
+                called, or as `Writer.write` says.
         """
         return await self.submit(submissions)
 
@@ -124,6 +127,44 @@ class Sequencer:
             self._wake.notify()
         return request.future
 
+    def require_turn(self) -> None:
+        """Refuse an append before any work is done for it, where nothing can be recorded now.
+
+        Raises:
+            ServiceFault: why `refuse` was called.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+
+    def begin_turn(self) -> None:
+        """Take up the log as others have left it, once the batch that may be on its way has ended.
+
+        Raises:
+            ServiceFault: as `Writer.load` and `Writer.sign_anew` say.
+        """
+        with self._writing:
+            self._writer.load()
+            self._writer.sign_anew()
+
+    def admit(self) -> None:
+        """Take appends, from now on."""
+        self._refusal = None
+
+    def refuse(self, why: ServiceFault, *, abandon: bool = False) -> None:
+        """Take no appends, and send away those that wait.
+
+        Args:
+            why: what they are told.
+            abandon: also those that are being written. Whether they were recorded is then unknown to them, and found
+                out by sending them again.
+        """
+        with self._wake:
+            self._refusal = why
+            refused = [*(self._taken if abandon else ()), *self._queue]
+            self._queue.clear()
+            self._queued_events = self._queued_bytes = 0
+        self._answer(refused, why)
+
     async def stop(self) -> None:
         """Write what waits, take nothing new, and end."""
         with self._wake:
@@ -135,6 +176,7 @@ class Sequencer:
     def _admit(self, request: _Request, *, has_room: bool) -> None:
         if self._stopping:
             raise ServiceFault(Reason.STOPPING, "service", given="an append", expected="no more appends")
+        self.require_turn()
         if not has_room:
             self._limits.require_room(
                 self._queued_events + len(request.submissions), self._queued_bytes + request.size
@@ -171,6 +213,7 @@ class Sequencer:
                 events += len(request.submissions)
                 self._queued_bytes -= request.size
             self._queued_events -= events
+            self._taken = taken
             return taken
 
     def _write(self, requests: list[_Request]) -> Committed | Exception:
@@ -193,7 +236,8 @@ class Sequencer:
     def _commit(self, submissions: list[Submission]) -> Committed | Exception:
         head = self._writer.head
         try:
-            return self._writer.write(submissions, self.clock.now_us(head.recorded_at_us if head else 0))
+            with self._writing:
+                return self._writer.write(submissions, self.clock.now_us(head.recorded_at_us if head else 0))
         except LedgerError as error:
             return error
         except Exception as error:
@@ -205,7 +249,7 @@ class Sequencer:
 def _may_be_of_one(outcome: Committed | Exception) -> bool:
     """Whether one request may be to blame that a batch failed: not where nobody could have been answered."""
     if isinstance(outcome, LedgerError):
-        return outcome.reason is not Reason.STORE_UNAVAILABLE
+        return outcome.reason not in {Reason.STORE_UNAVAILABLE, Reason.STANDBY}
     return isinstance(outcome, Exception)
 
 

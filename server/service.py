@@ -11,12 +11,13 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from ledger.errors import BadInput, Reason
-from ledger.note import NoteSigner
+from ledger.checkpoint import Checkpoint
+from ledger.errors import BadInput, Reason, ServiceFault
+from ledger.note import NoteSigner, SignedNote
 from server.admission import Admission, PublicKeys
 from server.allowance import Allowances
 from server.arrivals import Arrivals
-from server.config import Settings, Tls, require_address
+from server.config import Settings, Tls, advertised, require_address
 from server.grpc.answers import Answers
 from server.grpc.appends import Appends
 from server.grpc.errors import ErrorInterceptor
@@ -27,8 +28,11 @@ from server.grpc.watching import Watching
 from server.health import Health
 from server.proofs import Proofs
 from server.sequencer import Sequencer
+from server.store import queries
+from server.store.queries import StoredHead
 from server.store.store import Store
 from server.telemetry.telemetry import Telemetry
+from server.turn import Duties, Turn
 from server.witnessing.publication import take_up
 from server.witnessing.pusher import Pusher
 from server.writer import Writer
@@ -40,6 +44,9 @@ from suyuan.v1 import (
 )
 
 LEDGER = ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name
+APPEND = f"{LEDGER}/AppendEvents"
+"""What gRPC's health service calls the recording of events, which only one of a log's processes does."""
+
 REGISTRY = registry_service_pb2.DESCRIPTOR.services_by_name["RegistryService"].full_name
 
 _LAST_WORDS_S = 1.0
@@ -57,7 +64,7 @@ class Service:
         Args:
             settings: how it is set up.
             store: the log.
-            signers: the log's keys; several while it changes its key.
+            signers: the log's keys; several while it changes its key. None if the service only reads.
 
         Raises:
             BadInput: as `Pusher` and `Telemetry` say.
@@ -65,23 +72,29 @@ class Service:
         self._settings = settings
         self._store = store
         self._signers = signers
-        self._writer = Writer(store, *signers)
-        policy = settings.witness_policy
-        self._pusher = (
-            Pusher(store, policy, [signer.vkey for signer in signers], settings.witness_pace)
-            if policy is not None
-            else None
-        )
+        self._pusher = self._new_pusher()
         self.telemetry = Telemetry(settings.metrics_listen, settings.otlp_endpoint)
         self.telemetry.watch(store)
-        self._sequencer = Sequencer(self._writer, limits=settings.limits, observer=self.telemetry.observer)
+        self._writer = None if settings.read_only else Writer(store, *signers)
+        self._sequencer: Sequencer | None = None
+        self.turn: Turn | None = None
+        """Whether this process writes; None if it never does."""
+        if self._writer is not None:
+            duties = Duties(self._begin_turn, self._end_turn, self._tell_turn)
+            self.turn = Turn(store, settings.lease_seconds, duties)
+            self._writer.fence = self.turn.fence
+            self._sequencer = Sequencer(
+                self._writer, limits=settings.limits, observer=self.telemetry.observer
+            )
         self._verifying = self.telemetry.threads(settings.verify_threads, "verify")
         self._reading = self.telemetry.threads(settings.read_threads, "read")
         self._receipts = self.telemetry.threads(1, "receipts")
         self._health = health.aio.HealthServicer()
         self._errors = ErrorInterceptor()
         self.health = Health(
-            store, is_alive=lambda: self._sequencer.is_alive, writes=lambda: self._sequencer.is_alive
+            store,
+            is_alive=lambda: self._sequencer is None or self._sequencer.is_alive,
+            writes=lambda: self.turn is not None and self.turn.writes,
         )
         """Whether it is well."""
         self._looking: asyncio.Task[None] | None = None
@@ -93,32 +106,32 @@ class Service:
     async def start(self) -> None:
         """Take up the log and begin to answer.
 
+        If another process writes the log, this one waits for its turn, and answers reads meanwhile.
+
         Raises:
             ServiceFault: as `Writer.load`, `Writer.sign_anew` and `take_up` say.
             BadInput: `NOT_FOUND` if the database holds no log, `INVALID_REQUEST` if the address cannot be had, or a
                 TLS file cannot be read.
         """
-        self._writer.load()
-        self._writer.sign_anew()
-        head = self._writer.head
+        head = self._head()
         if head is None:
             raise BadInput(
                 Reason.NOT_FOUND, "log", given="no genesis", expected="a database made by operator init"
             )
-        published = take_up(self._store, self._signers, self._settings.witness_policy)
         self.address = self._listen()
-        self._sequencer.start()
+        if self._sequencer is not None and self.turn is not None:
+            self._sequencer.start()
+            await self.turn.start(advertised(self.address, self._settings.advertise))
         self._arrivals.start()
         await self.telemetry.start(
             self.health,
             self._store,
             policy=self._settings.witness_policy,
             sequencer=self._sequencer,
-            pusher=self._pusher,
+            pusher=lambda: self._pusher if self.turn is not None and self.turn.term else None,
+            turn=self.turn,
         )
         await self._server.start()
-        if self._pusher is not None:
-            self._pusher.start(published)
         self.health.started()
         await self._tell_health(ready=True)
         self._looking = asyncio.create_task(self.health.follow(self._tell_health))
@@ -127,8 +140,9 @@ class Service:
             "serving",
             address=self.address,
             tls=self._settings.tls is not None,
-            origin=self._writer.origin,
+            origin=Checkpoint.parse(SignedNote.parse(head.checkpoint).text).origin,
             size=head.size,
+            writes=self.turn is not None and self.turn.writes,
         )
 
     async def stop(self) -> None:
@@ -138,22 +152,64 @@ class Service:
         self.health.stopping()
         if self._looking is not None:
             self._looking.cancel()
+        if self.turn is not None:
+            self.turn.drain()
         await self._health.enter_graceful_shutdown()
         self._streams.stop()
         await self._arrivals.stop()
         await self._end_calls()
-        if self._pusher is not None:
-            await asyncio.to_thread(self._pusher.stop)
+        await self._end_turn()
         await self.telemetry.stop()
-        await self._sequencer.stop()
+        if self._sequencer is not None and self.turn is not None:
+            await self._sequencer.stop()
+            # Only now, when nothing is written any more, may another process begin.
+            await self.turn.stop()
         self.health.close()
         self._verifying.shutdown()
         self._reading.shutdown()
         self._receipts.shutdown()
         await asyncio.to_thread(self.telemetry.flush)
-        head = self._writer.head
-        if self._serving and head is not None:
-            log.info("stopped", size=head.size)
+        if self._serving:
+            head = self._writer.head if self._writer is not None else None
+            log.info("stopped", size=head.size if head is not None else None)
+
+    def _head(self) -> StoredHead | None:
+        """The log's head, after a look that the log is sound where this process may come to write it."""
+        if self._writer is not None:
+            self._writer.load()
+            return self._writer.head
+        with self._store.snapshot() as connection:
+            return queries.head(connection)
+
+    def _new_pusher(self) -> Pusher | None:
+        policy, vkeys = self._settings.witness_policy, [signer.vkey for signer in self._signers]
+        return Pusher(self._store, policy, vkeys, self._settings.witness_pace) if policy is not None else None
+
+    async def _begin_turn(self) -> None:
+        """Take up the log, and what of it is published."""
+        if self._sequencer is not None:
+            await asyncio.to_thread(self._sequencer.begin_turn)
+        published = await asyncio.to_thread(
+            take_up, self._store, self._signers, self._settings.witness_policy
+        )
+        self._pusher = self._new_pusher()
+        if self._pusher is not None:
+            self._pusher.start(published)
+
+    async def _end_turn(self) -> None:
+        """Ask no witnesses any more: whoever writes does."""
+        if self._pusher is not None:
+            await asyncio.to_thread(self._pusher.stop)
+
+    async def _tell_turn(self, refusal: ServiceFault | None) -> None:
+        """Admit appends, or refuse them."""
+        if self._sequencer is not None and refusal is None:
+            self._sequencer.admit()
+        elif self._sequencer is not None and refusal is not None:
+            # Another process's turn ends what this one was writing by itself; a database that is silent does not.
+            self._sequencer.refuse(refusal, abandon=refusal.reason is not Reason.STANDBY)
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(APPEND, status.SERVING if refusal is None else status.NOT_SERVING)
 
     async def _end_calls(self) -> None:
         """Let the calls in flight end, and cut off streams of answers that nobody takes: they would never end."""
@@ -198,7 +254,8 @@ class Service:
             observer=self.telemetry.observer,
         )
         self._arrivals = Arrivals(answers.size)
-        self._sequencer.announce = self._arrivals.announce
+        if self._sequencer is not None:
+            self._sequencer.announce = self._arrivals.announce
         watching = Watching(
             answers,
             self._arrivals,

@@ -8,10 +8,11 @@ found as sent again, and get their first receipts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 import structlog
+from sqlalchemy import Connection
 
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.entry import Entry
@@ -65,6 +66,12 @@ class Writer:
         self._head = LogHead()
         self._edge = RightEdge()
         self._loaded = False
+        self.fence: Callable[[Connection], None] = lambda _: None
+        """Looks within each transaction whether this process may write.
+
+        Raises:
+            ServiceFault: `STANDBY` if it may not.
+        """
 
     @property
     def origin(self) -> str:
@@ -133,6 +140,7 @@ class Writer:
             self._loaded = False  # until the commit is known to have been one
             try:
                 with self._store.transaction() as connection:
+                    self.fence(connection)
                     swap_head(connection, stored, signed)
             except LogMovedError:
                 continue
@@ -150,7 +158,7 @@ class Writer:
 
         Raises:
             ServiceFault: the database does not answer, or holds something else; what was committed is then unknown,
-                and the next call finds out.
+                and the next call finds out. `STANDBY`: another process writes by now.
         """
         for attempt in range(1, _TRIES + 1):
             try:
@@ -164,7 +172,7 @@ class Writer:
             except ServiceFault as fault:
                 log.warning("commit_failed", attempt=attempt, error=str(fault))
                 self._loaded = False
-                if attempt == _TRIES:
+                if attempt == _TRIES or fault.reason is Reason.STANDBY:
                     raise
             except BaseException:
                 self._loaded = False
@@ -173,6 +181,7 @@ class Writer:
 
     def _write(self, submissions: list[Submission], now_us: int) -> Committed:
         with self._store.transaction() as connection:
+            self.fence(connection)
             # The transaction holds the write lock, so nobody moves the head behind this look. Without it a batch that
             # records nothing would be judged by a state, and answered with a head, that another writer left behind.
             if queries.head(connection) != self._stored:

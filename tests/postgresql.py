@@ -1,7 +1,7 @@
 """A real PostgreSQL for tests: a cluster of this process's own, started when a test first asks for it.
 
-It ends with the process, however that ends: a shell holds it, and stops it when the pipe from here closes. Nothing in
-it is durable, for speed; what a crash of the machine leaves behind is not what is tested with it.
+It ends with the process, however that ends: a shell holds it, and stops and removes it when the pipe from here closes.
+Nothing in it is durable, for speed; what a crash of the machine leaves behind is not what is tested with it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ _HOLDER = """
 "$@" & server=$!
 while read -r signal; do kill -"$signal" $server; wait $server; "$@" & server=$!; done
 kill -INT $server; wait $server
+rm -rf "$PWD"
 """
 
 _TABLES = """
@@ -87,7 +88,6 @@ class Cluster:
         """Stop the server and remove everything."""
         self._holder.communicate(timeout=_STARTUP_S)
         self._log.close()
-        shutil.rmtree(self.folder)
 
     def _wait(self, before: str) -> None:
         """Wait until another server than the one before answers."""

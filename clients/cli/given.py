@@ -179,7 +179,7 @@ def _service(
     return {
         "settings": settings,
         "out": output_of(output, settings),
-        "target": _address(server or settings.text("server") or DEFAULT_SERVER),
+        "target": _addresses(server or settings.text("server") or DEFAULT_SERVER),
         "vkey_text": vkey or settings.text("vkey"),
         "policy_path": policy or settings.path("policy"),
         "ca": ca or settings.path("ca"),
@@ -198,12 +198,16 @@ def _circumstances(
     }
 
 
-def _address(text: str) -> str:
-    # gRPC would take a port modulo 65536, and look for a name without one somewhere else.
-    match = _ADDRESS.fullmatch(text)
-    if match is None or not 1 <= int(match[1]) <= 65_535:
-        expected = "HOST:PORT, such as ledger.example:7443 or [2001:db8::1]:7443, with a port from 1 to 65535"
-        raise BadInput(Reason.INVALID_REQUEST, "server", given=printable(text), expected=expected)
+def _addresses(text: str) -> str:
+    """One address, or those of several processes of one service."""
+    for address in text.split(","):
+        # gRPC would take a port modulo 65536, and look for a name without one somewhere else.
+        match = _ADDRESS.fullmatch(address)
+        if match is None or not 1 <= int(match[1]) <= 65_535:
+            expected = (
+                "HOST:PORT, such as ledger.example:7443 or [2001:db8::1]:7443, with a port from 1 to 65535"
+            )
+            raise BadInput(Reason.INVALID_REQUEST, "server", given=printable(address), expected=expected)
     return text
 
 

@@ -40,7 +40,7 @@ ServerOption = Annotated[
         "--server",
         envvar="SUYUAN_SERVER",
         metavar="HOST:PORT",
-        help="The ledger service.",
+        help="The ledger service; several of its processes with commas between.",
         rich_help_panel=SERVICE,
     ),
 ]

@@ -23,7 +23,16 @@ from server.commands.options import (
     TlsKeyOption,
     WitnessPolicyOption,
 )
-from server.config import HttpSettings, Settings, Tls, read_log_keys, read_witness_policy
+from server.config import (
+    HttpSettings,
+    Settings,
+    Tls,
+    read_log_keys,
+    read_witness_policy,
+    require_address,
+)
+from server.main import configure_logs, serve, serve_http
+from server.store.lease import LONGEST_S
 from server.store.store import Store
 from server.witnessing.pace import Pace
 
@@ -43,6 +52,28 @@ def serve_command(
     http_prefix: HttpPrefixOption = "",
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            "--advertise",
+            envvar="SUYUAN_ADVERTISE",
+            metavar="HOST:PORT",
+            help="Where clients find this process, for messages of the others; by default as `--listen`.",
+        ),
+    ] = None,
+    lease_seconds: Annotated[
+        float,
+        typer.Option(
+            "--lease-seconds",
+            min=1,
+            max=LONGEST_S,
+            help="How long the process that writes may be silent before another one takes its turn.",
+        ),
+    ] = 6.0,
+    read_only: Annotated[
+        bool,
+        typer.Option("--read-only", help="Answer reads only, without the log's keys, and never take a turn."),
+    ] = False,
     tls_client_ca: Annotated[
         Path | None,
         typer.Option(
@@ -92,17 +123,38 @@ def serve_command(
     With `--http`, its files are served too, as `serve-http` does; the ready file then has their URL as its second line.
     The URL that `--metrics` is served at comes after it.
 
+    Several of these may serve one database. One of them writes; the others answer reads, wait for their turn, and take
+    it at once when the one that writes stops or is killed on the same machine, and otherwise when it has been silent for
+    `--lease-seconds`. Name them all to clients: `--server HOST:PORT,HOST:PORT`. Any number may run with `--read-only`.
+
     With a witness policy (C2SP tlog-policy) the log's checkpoints are offered to the witnesses in it that have a URL,
     and those are published that a quorum has cosigned.
 
     Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443 --http 127.0.0.1:7480`
     """
-    from server.main import configure_logs, serve  # noqa: PLC0415 - gRPC takes long to load, and help needs none
-
     configure_logs(as_json=json_logs, debug=debug)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     if http_prefix and http is None:
         raise typer.BadParameter("--http-prefix goes with --http")
+    if advertise is not None:
+        require_address(advertise)
+    if read_only:
+        if http is not None or witness_policy is not None:
+            raise typer.BadParameter(
+                "--read-only goes without --http and --witness-policy: `suyuan operator serve-http` serves the files, "
+                "and the process that writes asks the witnesses"
+            )
+        store = Store.open(database, read_only=True)
+        settings = Settings(
+            listen=listen,
+            tls=tls,
+            ready_file=ready_file,
+            metrics_listen=metrics,
+            otlp_endpoint=otlp_endpoint,
+            read_only=True,
+        )
+        serve(settings, store, ())
+        return
     store = Store.open(database)
     signers = read_log_keys(log_keys, origin_of(store, database))
     vkeys = [signer.vkey for signer in signers]
@@ -117,6 +169,8 @@ def serve_command(
         key_allowance=KeyAllowance(key_rate, key_burst) if key_rate else None,
         metrics_listen=metrics,
         otlp_endpoint=otlp_endpoint,
+        lease_seconds=lease_seconds,
+        advertise=advertise,
     )
     http_settings = None if http is None else HttpSettings(listen=http, tls=tls, prefix=http_prefix)
     serve(settings, store, signers, http_settings)
@@ -152,8 +206,6 @@ def serve_http_command(
 
     Example: `suyuan operator serve-http --database suyuan.db --listen 127.0.0.1:7480`
     """
-    from server.main import configure_logs, serve_http  # noqa: PLC0415 - as above
-
     configure_logs(as_json=json_logs)
     keys = [VerifierKey.parse(key) for key in vkeys or []]
     settings = HttpSettings(

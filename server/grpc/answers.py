@@ -23,13 +23,10 @@ from suyuan.v1 import ledger_service_pb2 as pb
 
 T = TypeVar("T")
 
-<<<<<<< HEAD
 _PROOFS = 128
 """Proofs that are built together: what their tiles take meanwhile is 1 MiB, however long the answer is."""
-=======
 _PORTION = 64
 """Events of appends that are answered in one piece."""
->>>>>>> main
 
 
 class View:
@@ -148,7 +145,17 @@ class Answers:
             return answer(View(connection, head, self._proofs, abandoned))
 
 
-<<<<<<< HEAD
+def _each(making: list[Callable[[], object]]) -> list[object]:
+    """Each of these answers, or why there is none."""
+    made: list[object] = []
+    for make in making:
+        try:
+            made.append(make())
+        except Exception as error:  # noqa: BLE001  # of one answer: the others are made nevertheless
+            made.append(error)
+    return made
+
+
 def shown(entry: StoredEntry, proof: Sequence[bytes] = ()) -> pb.ProvenEntry:
     """An entry as it goes out."""
     return pb.ProvenEntry(
@@ -162,20 +169,6 @@ def shown(entry: StoredEntry, proof: Sequence[bytes] = ()) -> pb.ProvenEntry:
 def proven_checkpoint(
     head: StoredHead, known_size: int, proofs: Proofs, connection: Connection | None = None
 ) -> pb.ProvenCheckpoint:
-=======
-def _each(making: list[Callable[[], object]]) -> list[object]:
-    """Each of these answers, or why there is none."""
-    made: list[object] = []
-    for make in making:
-        try:
-            made.append(make())
-        except Exception as error:  # noqa: BLE001  # of one answer: the others are made nevertheless
-            made.append(error)
-    return made
-
-
-def proven_checkpoint(head: StoredHead, known_size: int, proofs: Proofs) -> pb.ProvenCheckpoint:
->>>>>>> main
     """A head's checkpoint, with the proof that it extends the one that the caller knows.
 
     A caller that knows a larger one gets no proof, for there is none; the signed note is its evidence of a rollback.

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from ledger.entry import Entry
-from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, Reason
+from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, Reason, ServiceFault
 from ledger.merkle import leaf_hash
 from ledger.sequence import Resent, Sequenced, Submission, Verdict
 from ledger.state import Recorded
@@ -31,7 +31,10 @@ class Appends:
     first is recorded first.
     """
 
-    def __init__(self, admission: Admission, sequencer: Sequencer, answers: Answers, proofs: Proofs) -> None:
+    def __init__(
+        self, admission: Admission, sequencer: Sequencer | None, answers: Answers, proofs: Proofs
+    ) -> None:
+        """`sequencer`: None where nothing is ever recorded."""
         self._admission = admission
         self._sequencer = sequencer
         self._answers = answers
@@ -42,11 +45,28 @@ class Appends:
 
         Raises:
             BadInput: as `require_size` says.
-            ServiceFault: `OVERLOADED` if there is no room for it; as `Sequencer.append` says.
+            ServiceFault: `OVERLOADED` if there is no room for it; as `require_turn` and `Sequencer.append` say.
         """
+        self.require_turn()
         require_size(request)
         admitted = await self._admission.admit(request.envelopes)
         return await self.answer(request, admitted, self.submit(admitted))
+
+    def require_turn(self) -> Sequencer:
+        """What appends go to, or why none are taken here.
+
+        Raises:
+            ServiceFault: `STANDBY` where another process writes; as `Sequencer.require_turn` says.
+        """
+        if self._sequencer is None:
+            raise ServiceFault(
+                Reason.STANDBY,
+                "append",
+                given="a process that only reads",
+                expected="the process that writes",
+            )
+        self._sequencer.require_turn()
+        return self._sequencer
 
     async def admit(self, request: pb.AppendEventsRequest) -> list[Admitted]:
         """Parse and verify the envelopes of a request for which there is room."""
@@ -57,7 +77,7 @@ class Appends:
     ) -> asyncio.Future[Appended] | None:
         """Let what was admitted wait for its batch, as `Sequencer.submit` says; None where nothing was admitted."""
         submissions = [one for one in admitted if isinstance(one, Submission)]
-        return self._sequencer.submit(submissions, has_room=has_room) if submissions else None
+        return self.require_turn().submit(submissions, has_room=has_room) if submissions else None
 
     async def answer(
         self,

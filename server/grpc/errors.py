@@ -63,6 +63,8 @@ _FAMILY_CODES: dict[type[LedgerError], int] = {
 }
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_EXPECTED = frozenset({Reason.STOPPING, Reason.STANDBY})
+"""Faults that are part of a service's life, and worth no line for each call."""
 
 log = structlog.get_logger(__name__)
 
@@ -208,7 +210,7 @@ async def _telling(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> 
     try:
         yield
     except LedgerError as error:
-        if isinstance(error, ServiceFault | BrokenProof) and error.reason is not Reason.STOPPING:
+        if isinstance(error, ServiceFault | BrokenProof) and error.reason not in _EXPECTED:
             log.warning("call_failed", method=method, reason=error.reason, error=str(error))
         await context.abort_with_status(rpc_status.to_status(status_of(error)))
     except grpc.aio.AbortError:

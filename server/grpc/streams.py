@@ -56,9 +56,10 @@ class Streams:
 
         Raises:
             BadInput: as `require_size` says of a message, when those before it are answered.
-            ServiceFault: `OVERLOADED` if there are too many streams; `STOPPING`; or as `Sequencer.append` says of a
-                message: of those behind it, some may be recorded.
+            ServiceFault: `OVERLOADED` if there are too many streams; `STOPPING`; as `Appends.require_turn` says; or as
+                `Sequencer.append` says of a message: of those behind it, some may be recorded.
         """
+        self._appends.require_turn()
         if self._open >= self._limits.streams:
             raise ServiceFault(
                 Reason.OVERLOADED,

@@ -44,7 +44,7 @@ from ledger.state import (
 SHARD = 0
 """The one shard of this version."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The number of the newest revision in `server/store/migrations`, which leads to the tables below."""
 
 metadata = MetaData()
@@ -73,6 +73,19 @@ published = Table(
     Column("checkpoint", LargeBinary, nullable=False),
     # Whether they are a quorum; until the first one is, the log is shown as it stood when it began to ask for them.
     Column("has_quorum", Boolean, nullable=False),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    # Who may write now, and for how long without a word. It is no part of the log, and nothing is lost with it.
+    Column("term", BigInteger, nullable=False),
+    Column("holder", LargeBinary(16), nullable=False),
+    Column("address", _TEXT, nullable=False),
+    Column("process", _TEXT, nullable=False),
+    Column("renewed_us", BigInteger, nullable=False),
+    Column("lasts_us", BigInteger, nullable=False),
 )
 
 entries = Table(

@@ -20,6 +20,7 @@ from server.published import read_published
 from server.sequencer import Sequencer
 from server.store import queries
 from server.store.store import Store
+from server.turn import Turn
 from server.witnessing.pusher import Pusher
 
 
@@ -67,13 +68,15 @@ class StandingCollector(Collector):
         *,
         policy: Policy | None = None,
         sequencer: Sequencer | None = None,
-        pusher: Pusher | None = None,
+        pusher: Callable[[], Pusher | None] | None = None,
+        turn: Turn | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._policy = policy
         self._sequencer = sequencer
-        self._pusher = pusher
+        self._pusher = pusher or (lambda: None)
+        self._turn = turn
         self._clock = clock
 
     def describe(self) -> Iterable[Metric]:
@@ -93,8 +96,14 @@ class StandingCollector(Collector):
         if self._sequencer is not None:
             yield from _of_queue(self._sequencer)
             yield from _of_clock(self._sequencer.clock)
-        if self._pusher is not None:
-            yield from _of_witnesses(self._pusher)
+        if self._turn is not None:
+            yield _gauge("writes", "Whether it is this process that records events.", self._turn.writes)
+            yield _gauge(
+                "term", "Number of the turn to write that it has; 0 while it waits.", self._turn.term
+            )
+        pusher = self._pusher()
+        if pusher is not None:
+            yield from _of_witnesses(pusher)
 
     def _of_log(self, found: Standing) -> Iterable[Metric]:
         now_s = self._clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from server.health import Health
 from server.observer import Observer, Observers
 from server.sequencer import Sequencer
 from server.store.store import Store
+from server.turn import Turn
 from server.witnessing.pusher import Pusher
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ class Telemetry:
         *,
         policy: Policy | None = None,
         sequencer: Sequencer | None = None,
-        pusher: Pusher | None = None,
+        pusher: Callable[[], Pusher | None] | None = None,
+        turn: Turn | None = None,
     ) -> None:
         """Serve the metrics, and whether the service is well.
 
@@ -89,7 +92,9 @@ class Telemetry:
         from server.telemetry.standing import StandingCollector  # noqa: PLC0415 - likewise
 
         registry = self._metrics.registry
-        registry.register(StandingCollector(store, policy=policy, sequencer=sequencer, pusher=pusher))
+        registry.register(
+            StandingCollector(store, policy=policy, sequencer=sequencer, pusher=pusher, turn=turn)
+        )
         self._listener = TelemetryListener(self._listen, registry, health)
         await self._listener.start()
 

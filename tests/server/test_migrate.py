@@ -20,7 +20,13 @@ from server.store.tables import SCHEMA_VERSION, entries, metadata
 from server.store.version import revisions
 from server.writer import Writer
 
-STEPS = Migrated(2, ("0003: From here on the version of the tables stands where Alembic keeps it.",))
+STEPS = Migrated(
+    2,
+    (
+        "0003: From here on the version of the tables stands where Alembic keeps it.",
+        "0004: Processes that serve one log take turns at writing it.",
+    ),
+)
 
 
 @pytest.fixture

@@ -279,7 +279,7 @@ def test_a_store_made_by_another_version_is_refused(tmp_path):
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0099'")
     store.close()
     with pytest.raises(
-        BadInput, match="given version 99, expected at most version 3: this software is older"
+        BadInput, match="given version 99, expected at most version 4: this software is older"
     ):
         Store.open(str(path))
 
@@ -287,7 +287,7 @@ def test_a_store_made_by_another_version_is_refused(tmp_path):
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     path = tmp_path / "log.db"
     path.write_text("not a database, only a text that is long enough to be read as one" * 20)
-    with pytest.raises(BadInput, match="given none, expected version 3"):
+    with pytest.raises(BadInput, match="given none, expected version 4"):
         Store.open(str(path))
 
 

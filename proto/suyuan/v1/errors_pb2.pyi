@@ -132,6 +132,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The log has no checkpoint yet that a quorum of its witnesses has cosigned."""
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 86
     """This key has had more events recorded than it may for now; the RetryInfo detail says when to come back."""
+    ERROR_REASON_STANDBY: _ErrorReason.ValueType  # 87
+    """This process only reads, or waits for its turn to write: send the append to the one that writes."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -245,4 +247,6 @@ ERROR_REASON_NO_QUORUM: ErrorReason.ValueType  # 85
 """The log has no checkpoint yet that a quorum of its witnesses has cosigned."""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 86
 """This key has had more events recorded than it may for now; the RetryInfo detail says when to come back."""
+ERROR_REASON_STANDBY: ErrorReason.ValueType  # 87
+"""This process only reads, or waits for its turn to write: send the append to the one that writes."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -8,6 +8,10 @@ checkpoint that you verified in `known_size`, and the answer also proves that th
 
 A request has at most 4 MiB, an answer at most 32 MiB. A longer request is not read: it gets RESOURCE_EXHAUSTED, from
 gRPC itself and so without an ErrorInfo. Bytes that are no request get INVALID_ARGUMENT with INVALID_REQUEST.
+
+Of several processes that serve a log one records events, and the others refuse them with STANDBY; all answer reads.
+gRPC's health service tells which: it knows this service's name, and "suyuan.v1.LedgerService/AppendEvents" as a name
+of its own, which is SERVING only where events are recorded.
 """
 
 from collections import abc as _abc
