@@ -1,7 +1,7 @@
 """Writing many rows at once, in the way that is cheapest on each database.
 
 Rows are tuples in the order of their table's columns, and are handed to the driver as they are. On SQLite they are the
-arguments of one prepared statement. On PostgreSQL new rows go by binary COPY; rows that may be there already go as
+arguments of prepared statements of one row, or of many. On PostgreSQL new rows go by binary COPY; rows that may be there already go as
 one array for each column, which costs less than a statement a row (by a factor of two to four) or a COPY into a
 temporary table (whose emptying at the commit is dear for the usual small batch).
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -30,6 +31,9 @@ from server.store.driver import run_many
 
 Row = tuple[Any, ...]
 
+_ROWS = 32
+"""Rows of one statement on SQLite, where there are as many."""
+
 _TYPES: dict[type, str] = {
     SmallInteger: "int2",
     Integer: "int4",
@@ -48,7 +52,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
     if connection.dialect.name == Backend.POSTGRESQL:
         _copy(connection, table, rows)
     else:
-        run_many(connection, _insert(table), rows)
+        _run(connection, table, "", rows)
 
 
 def upsert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -59,7 +63,17 @@ def upsert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         arrays = tuple(map(list, zip(*rows, strict=True)))
         connection.exec_driver_sql(_upsert_arrays(table), arrays)
     else:
-        run_many(connection, _insert(table) + _on_conflict(table), rows)
+        _run(connection, table, _on_conflict(table), rows)
+
+
+def _run(connection: Connection, table: Table, ending: str, rows: Sequence[Row]) -> None:
+    """Write rows on SQLite, most of them many in a statement: the driver lets go of the interpreter's lock for each."""
+    whole = len(rows) - len(rows) % _ROWS
+    if whole:
+        many = [tuple(chain.from_iterable(rows[start : start + _ROWS])) for start in range(0, whole, _ROWS)]
+        run_many(connection, _insert(table, _ROWS) + ending, many)
+    if whole < len(rows):
+        run_many(connection, _insert(table, 1) + ending, rows[whole:])
 
 
 def type_name(column: Column[Any]) -> str:
@@ -93,9 +107,9 @@ def _names(table: Table) -> str:
 
 
 @cache
-def _insert(table: Table) -> str:
-    places = ", ".join("?" for _ in table.columns)
-    return f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})"  # noqa: S608  # names of our own
+def _insert(table: Table, rows: int) -> str:
+    places = f"({', '.join('?' for _ in table.columns)})"
+    return f"INSERT INTO {table.name} ({_names(table)}) VALUES {', '.join([places] * rows)}"  # noqa: S608  # names of our own
 
 
 @cache

@@ -99,7 +99,11 @@ class LedgerServiceServicer:
 
     def StreamAppend(self, request_iterator, context):
         """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
-        its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
+        its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing, and so it does
+        with a sender who does not read the answers. Each message names its own known_size, like a call of its own. A
+        message that no call could have ends the stream once those before it are answered; a service that stops answers
+        what it has read and ends the stream with UNAVAILABLE and STOPPING. After any end, what was not answered may be
+        recorded: send it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,11 @@ class LedgerServiceStub:
     """
     StreamAppend: _grpc.StreamStreamMultiCallable[_ledger_service_pb2.AppendEventsRequest, _ledger_service_pb2.AppendEventsResponse]
     """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
-    its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
+    its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing, and so it does
+    with a sender who does not read the answers. Each message names its own known_size, like a call of its own. A
+    message that no call could have ends the stream once those before it are answered; a service that stops answers
+    what it has read and ends the stream with UNAVAILABLE and STOPPING. After any end, what was not answered may be
+    recorded: send it again.
     """
     GetHistory: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHistoryRequest, _ledger_service_pb2.GetHistoryResponse]
     """One chain, in order, with proofs."""
@@ -78,7 +82,11 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """
     StreamAppend: _aio.StreamStreamMultiCallable[_ledger_service_pb2.AppendEventsRequest, _ledger_service_pb2.AppendEventsResponse]  # type: ignore[assignment]
     """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
-    its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
+    its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing, and so it does
+    with a sender who does not read the answers. Each message names its own known_size, like a call of its own. A
+    message that no call could have ends the stream once those before it are answered; a service that stops answers
+    what it has read and ends the stream with UNAVAILABLE and STOPPING. After any end, what was not answered may be
+    recorded: send it again.
     """
     GetHistory: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetHistoryRequest, _ledger_service_pb2.GetHistoryResponse]  # type: ignore[assignment]
     """One chain, in order, with proofs."""
@@ -117,7 +125,11 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_ledger_service_pb2.AppendEventsResponse], _abc.AsyncIterator[_ledger_service_pb2.AppendEventsResponse]]:
         """The same for those who send for hours: a courier's hub, a platform. Each message is answered by one, in order, when
-        its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing.
+        its batch is durable. A service that can't keep up reads the stream more slowly instead of refusing, and so it does
+        with a sender who does not read the answers. Each message names its own known_size, like a call of its own. A
+        message that no call could have ends the stream once those before it are answered; a service that stops answers
+        what it has read and ends the stream with UNAVAILABLE and STOPPING. After any end, what was not answered may be
+        recorded: send it again.
         """
 
     @_abc_1.abstractmethod
