@@ -28,7 +28,7 @@ from math import inf
 from types import TracebackType
 from typing import Self
 
-from clients import append, lookup, proofs, read, watch
+from clients import append, append_stream, lookup, proofs, read, watch
 from clients.answers import Appended, History, Trace, VerifiedKey, VerifiedParty, VerifiedSale
 from clients.convert import Refused
 from clients.proofs import ConsistencyProof, InclusionProof
@@ -142,6 +142,23 @@ class LedgerClient:
             One outcome for each event. An `Appended` is proven; a `Refused` is the service's word.
         """
         return append.append(self._session, envelopes)
+
+    def append_stream(self, envelopes: Iterable[Envelope]) -> Iterator[Appended | Refused]:
+        """Record signed events, in order, through a stream: for many of them, or for hours.
+
+        They go out in messages of 100 events, up to 16 of them ahead of the answers, and no faster than the service
+        takes them. Where the stream breaks, what was not answered is sent again. `envelopes` is iterated over in
+        the caller's thread, a message ahead of what is sent: of a source that has nothing for a while, what it gave
+        last may wait so long; append that by `append`.
+
+        Yields:
+            One outcome for each event, in order, as `append` returns them.
+
+        Raises:
+            ServiceFault: no answer came for as long as a call may take, however often it was tried. What was not
+                answered may be recorded; to send it again is harmless.
+        """
+        return append_stream.append_stream(self._session, envelopes)
 
     def append_one(self, envelope: Envelope) -> Appended:
         """Record one signed event.

@@ -72,9 +72,9 @@ class Transport:
             BadInput: as `parse_targets` says.
         """
         names = parse_targets(target)
-        self._target = target
-        self._timeout_s = timeout_s
-        self._closed = False
+        self.target = target
+        self.timeout_s = timeout_s
+        self.closed = False
         options = _OPTIONS if len(names) == 1 else _OPTIONS_OF_SEVERAL
         if root_certificates is None:
             channels = [grpc.insecure_channel(name, options=options) for name in names]
@@ -97,7 +97,7 @@ class Transport:
             ServiceFault: `UNREACHABLE` if no answer came, none in time, or none that can be read.
             LedgerError: what the service refused, and why.
         """
-        patience, pause_s = Patience(self._timeout_s), FIRST_PAUSE_S
+        patience, pause_s = Patience(self.timeout_s), FIRST_PAUSE_S
         several, asked = len(self._targets.names), 0
         while True:
             number, share = self._targets.current, several - asked % several
@@ -105,7 +105,7 @@ class Transport:
                 return self._call(method, request, patience.left_s / share)
             except grpc.RpcError as failed:
                 error = error_of(failed, self._targets.names[number])  # type: ignore[arg-type]  # it is a Call too
-                elsewhere = several > 1 and not self._closed and _may_go_elsewhere(failed, error)
+                elsewhere = several > 1 and not self.closed and _may_go_elsewhere(failed, error)
             if elsewhere:
                 self._targets.leave(number)
                 asked += 1
@@ -148,10 +148,41 @@ class Transport:
         try:
             return next(answers, None)
         except grpc.RpcError as failed:
-            error = error_of(failed, self._target)  # type: ignore[arg-type]  # it is a Call too
-            if _may_go_elsewhere(failed, error) or failed.code() is grpc.StatusCode.CANCELLED:
-                self._targets.leave(number)
-            raise error from None
+            if failed.code() is grpc.StatusCode.CANCELLED:
+                self._targets.leave(number)  # it was silent
+            raise self.fault_of(failed, number) from None
+
+    def exchange(
+        self, method: grpc.StreamStreamMultiCallable[Req, Res], requests: Iterator[Req]
+    ) -> Stream[Res]:
+        """Begin a call that sends and hears; its answers, or a `grpc.RpcError`, come from iterating over it.
+
+        Raises:
+            ServiceFault: `UNREACHABLE` if this client is closed.
+        """
+        with self._open():
+            return method(requests)
+
+    @property
+    def current(self) -> int:
+        """The number of the process that the next call goes to."""
+        return self._targets.current
+
+    @property
+    def share_s(self) -> float:
+        """How long each process may be silent, if all are to be asked in the time that a call may take."""
+        return self.timeout_s / len(self._targets.names)
+
+    def leave(self, number: int) -> None:
+        """Have the next call go to another process than this one."""
+        self._targets.leave(number)
+
+    def fault_of(self, failed: grpc.RpcError, number: int) -> LedgerError:
+        """What a failed call of a process tells; where another one may do better, the next call goes there."""
+        error = error_of(failed, self._targets.names[number])  # type: ignore[arg-type]  # it is a Call too
+        if _may_go_elsewhere(failed, error):
+            self._targets.leave(number)
+        return error
 
     @contextmanager
     def _open(self) -> Iterator[None]:
@@ -159,18 +190,24 @@ class Transport:
         try:
             yield
         except ValueError:
-            if not self._closed:
+            if not self.closed:
                 raise
-            raise ServiceFault(
-                Reason.UNREACHABLE,
-                f"service at {self._target}",
-                given="a closed client",
-                expected="an open one",
-            ) from None
+            raise self._closed_client() from None
+
+    def unreachable(self, given: str) -> ServiceFault:
+        """What to raise where the service does not answer."""
+        return ServiceFault(
+            Reason.UNREACHABLE, f"service at {self.target}", given=given, expected="an answer"
+        )
+
+    def _closed_client(self) -> ServiceFault:
+        return ServiceFault(
+            Reason.UNREACHABLE, f"service at {self.target}", given="a closed client", expected="an open one"
+        )
 
     def close(self) -> None:
         """End the calls in flight and close the connections; closing again does nothing."""
-        self._closed = True
+        self.closed = True
         self._targets.close()
 
 

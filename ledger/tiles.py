@@ -238,7 +238,7 @@ class TileNodes:
         tile_index, first = divmod(index << rise, TILE_WIDTH)
         rows = self._rows((tile_level, tile_index), (first + (1 << rise)) * HASH_SIZE)
         while len(rows) <= rise:
-            rows.append(_row_above(rows[-1]))
+            rows.append(row_above(rows[-1]))
         begin = (first >> rise) * HASH_SIZE
         return rows[rise][begin : begin + HASH_SIZE]
 
@@ -247,17 +247,35 @@ class TileNodes:
         rows = self._tiles.pop(tile, None)
         if rows is None or len(rows[0]) < needed:
             rows = [self._read_tile(*tile)]
-            given = len(rows[0])
-            if not needed <= given <= TILE_SIZE or given % HASH_SIZE:
-                subject = f"tile {tile[0]}/{tile[1]}"
-                expected = f"{needed} to {TILE_SIZE} bytes, a multiple of {HASH_SIZE}"
-                raise BrokenProof(
-                    Reason.BAD_INCLUSION_PROOF, subject, given=f"{given} bytes", expected=expected
-                )
+            require_row(tile, rows[0], needed)
         self._tiles[tile] = rows  # at the end: the first is the one that was not used for longest
         if len(self._tiles) > self._kept:
             del self._tiles[next(iter(self._tiles))]
         return rows
+
+
+def require_row(tile: TileKey, row: bytes, needed: int) -> None:
+    """A look that what a store gave for a tile is a row of hashes, `needed` bytes at least.
+
+    Raises:
+        BrokenProof: it is not (`BAD_INCLUSION_PROOF`).
+    """
+    given = len(row)
+    if not needed <= given <= TILE_SIZE or given % HASH_SIZE:
+        expected = f"{needed} to {TILE_SIZE} bytes, a multiple of {HASH_SIZE}"
+        raise BrokenProof(
+            Reason.BAD_INCLUSION_PROOF,
+            f"tile {tile[0]}/{tile[1]}",
+            given=f"{given} bytes",
+            expected=expected,
+        )
+
+
+def row_above(row: bytes) -> bytes:
+    """The hashes of the nodes above each two neighbours of a row; an odd last one has none yet."""
+    pair = 2 * HASH_SIZE
+    ends = range(pair, len(row) + 1, pair)
+    return b"".join([sha256(NODE_PREFIX + row[end - pair : end]).digest() for end in ends])
 
 
 def _check_range(subject: str, given: int, low: int, high: int) -> None:
@@ -291,10 +309,3 @@ def _pieces(old: int, new: int) -> Iterator[tuple[int, int]]:
     if old < new:
         for index in range(old // TILE_WIDTH, (new - 1) // TILE_WIDTH + 1):
             yield index, min(new - index * TILE_WIDTH, TILE_WIDTH)
-
-
-def _row_above(row: bytes) -> bytes:
-    """The hashes of the nodes above each two neighbours of a row; an odd last one has none yet."""
-    pair = 2 * HASH_SIZE
-    ends = range(pair, len(row) + 1, pair)
-    return b"".join([sha256(NODE_PREFIX + row[end - pair : end]).digest() for end in ends])

@@ -19,6 +19,7 @@ from ledger.keys import PublicKey
 from ledger.sequence import Submission
 from ledger.state import PartyKey, PurchaseKey
 from server.allowance import Allowances
+from server.gathering import Gathering
 from server.limits import Limits
 from server.observer import Observer
 from server.store.records import find
@@ -26,7 +27,7 @@ from server.store.store import Store
 
 Admitted: TypeAlias = "Submission | LedgerError"
 
-_CHUNK = 64
+_PORTION = 64
 """Envelopes that one worker takes at a time."""
 
 
@@ -80,41 +81,43 @@ class Admission:
         self,
         keys: PublicKeys,
         workers: ThreadPoolExecutor,
+        threads: int,
         limits: Limits,
         *,
         allowances: Allowances | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Args: without `allowances` no key is limited."""
+        """Args: `threads` of the workers may verify at once; without `allowances` no key is limited."""
         self._keys = keys
-        self._workers = workers
+        self._parts = Gathering(self._admit, workers, threads=threads, portion=_PORTION)
         self._limits = limits
         self._allowances = allowances
         self._observer = observer or Observer()
         self._events = 0
         self._bytes = 0
 
-    async def admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+    async def admit(self, envelopes: Sequence[bytes], *, has_room: bool = False) -> list[Admitted]:
         """For each envelope a submission, verified if its key is known, or why it is refused.
 
         Of a key that has used up its allowance all further events in a request are refused (`RATE_LIMITED`): what is
         recorded of each signer is the beginning of what it sent, in order.
 
+        Args:
+            envelopes: serialised, of one request.
+            has_room: whoever calls has seen to it that they fit.
+
         Raises:
             ServiceFault: `OVERLOADED` if too many are being looked at.
         """
         events, size = len(envelopes), sum(map(len, envelopes))
+        if has_room:
+            return await self._look_at(envelopes)
         self._limits.require_room(self._events + events, self._bytes + size)
         self._events += events
         self._bytes += size
         began = time.perf_counter()
         try:
-            loop = asyncio.get_running_loop()
-            parts = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
-            admitted = await asyncio.gather(
-                *(loop.run_in_executor(self._workers, self._admit, part) for part in parts)
-            )
-            outcomes = [one for part in admitted for one in part]
+            outcomes = await self._look_at(envelopes)
             if self._allowances is not None:
                 outcomes = _within(self._allowances, outcomes)
             self._observer.admitted(outcomes, time.perf_counter() - began)
@@ -123,10 +126,19 @@ class Admission:
             self._events -= events
             self._bytes -= size
 
-    def _admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
-        admitted: list[Admitted] = [_read(raw) for raw in envelopes]
-        keys = self._keys.find(one.envelope.key_id for one in admitted if isinstance(one, Submission))
-        return [_verified(one, keys) for one in admitted]
+    async def _look_at(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+        if len(envelopes) <= _PORTION:
+            return await self._parts.do(envelopes, len(envelopes))
+        parts = [envelopes[start : start + _PORTION] for start in range(0, len(envelopes), _PORTION)]
+        admitted = await asyncio.gather(*(self._parts.do(part, len(part)) for part in parts))
+        return [one for part in admitted for one in part]
+
+    def _admit(self, parts: list[Sequence[bytes]]) -> list[list[Admitted]]:
+        read: list[list[Admitted]] = [[_read(raw) for raw in envelopes] for envelopes in parts]
+        keys = self._keys.find(
+            one.envelope.key_id for part in read for one in part if isinstance(one, Submission)
+        )
+        return [[_verified(one, keys) for one in part] for part in read]
 
 
 def _within(allowances: Allowances, admitted: Sequence[Admitted]) -> list[Admitted]:

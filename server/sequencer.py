@@ -98,6 +98,21 @@ class Sequencer:
             ServiceFault: `OVERLOADED` if the queue is full, `STOPPING` if the service shuts down, why `refuse` was
                 called, or as `Writer.write` says.
         """
+        return await self.submit(submissions)
+
+    def submit(self, submissions: list[Submission], *, has_room: bool = False) -> asyncio.Future[Appended]:
+        """Let submissions wait for their batch, behind all that were submitted before.
+
+        Args:
+            submissions: one request's.
+            has_room: whoever calls has seen to it that they fit.
+
+        Returns:
+            What `append` returns, or raises, when it is known.
+
+        Raises:
+            ServiceFault: `OVERLOADED`, `STOPPING` as above.
+        """
         request = _Request(
             submissions,
             sum(len(submission.envelope.raw) for submission in submissions),
@@ -105,12 +120,12 @@ class Sequencer:
             self._observer.queued(),
         )
         with self._wake:
-            self._admit(request)
+            self._admit(request, has_room=has_room)
             self._queue.append(request)
             self._queued_events += len(submissions)
             self._queued_bytes += request.size
             self._wake.notify()
-        return await request.future
+        return request.future
 
     def require_turn(self) -> None:
         """Refuse an append before any work is done for it, where nothing can be recorded now.
@@ -158,13 +173,14 @@ class Sequencer:
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
 
-    def _admit(self, request: _Request) -> None:
+    def _admit(self, request: _Request, *, has_room: bool) -> None:
         if self._stopping:
             raise ServiceFault(Reason.STOPPING, "service", given="an append", expected="no more appends")
         self.require_turn()
-        self._limits.require_room(
-            self._queued_events + len(request.submissions), self._queued_bytes + request.size
-        )
+        if not has_room:
+            self._limits.require_room(
+                self._queued_events + len(request.submissions), self._queued_bytes + request.size
+            )
 
     def _run(self) -> None:
         while requests := self._take():

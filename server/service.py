@@ -19,9 +19,11 @@ from server.allowance import Allowances
 from server.arrivals import Arrivals
 from server.config import Settings, Tls, advertised, require_address
 from server.grpc.answers import Answers
+from server.grpc.appends import Appends
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
 from server.grpc.registry_service import RegistryService
+from server.grpc.streams import Streams
 from server.grpc.watching import Watching
 from server.health import Health
 from server.proofs import Proofs
@@ -153,6 +155,7 @@ class Service:
         if self.turn is not None:
             self.turn.drain()
         await self._health.enter_graceful_shutdown()
+        self._streams.stop()
         await self._arrivals.stop()
         await self._end_calls()
         await self._end_turn()
@@ -245,6 +248,7 @@ class Service:
         admission = Admission(
             PublicKeys(store),
             self._verifying,
+            self._settings.verify_threads,
             self._settings.limits,
             allowances=None if allowance is None else Allowances(allowance),
             observer=self.telemetry.observer,
@@ -258,7 +262,9 @@ class Service:
             most=self._settings.watchers,
             readers=max(1, self._settings.read_threads // 2),
         )
-        ledger = LedgerService(admission, self._sequencer, answers, proofs, watching)
+        appends = Appends(admission, self._sequencer, answers, proofs)
+        self._streams = Streams(appends, self._settings.limits)
+        ledger = LedgerService(appends, self._streams, answers, proofs, watching)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -19,8 +19,8 @@ from ledger.entry import Entry
 from ledger.errors import LedgerError, Reason, ServiceFault
 from ledger.event import moment
 from ledger.frontier import Frontier, RightEdge
-from ledger.merkle import Subtree
 from ledger.note import NoteSigner, SignedNote, VerifierKey
+from ledger.paths import InclusionPaths
 from ledger.rules import rules_in_force
 from ledger.rules.founding import KNOWN_RULES
 from ledger.sequence import Batch, LogHead, Resent, Submission, sequence
@@ -48,8 +48,8 @@ class Committed:
     batch: Batch
     head: StoredHead
     """The log's head after the batch, whose checkpoint covers all its receipts."""
-    nodes: dict[Subtree, bytes]
-    """Complete subtrees from which the inclusion proofs of the batch's entries follow."""
+    paths: InclusionPaths
+    """The inclusion proofs of the batch's entries, and of no others. For one thread."""
     resent: dict[int, bytes] = field(default_factory=dict)
     """Bytes of the entries that were recorded before, by index."""
 
@@ -218,7 +218,8 @@ class Writer:
             raise ServiceFault(
                 Reason.STORE_DAMAGED, "log", given="no genesis", expected="a database made by operator init"
             )
-        return Committed(batch, stored, nodes, {entry.index: entry.data for entry in earlier})
+        paths = InclusionPaths(stored.size, lambda *subtree: nodes[subtree])
+        return Committed(batch, stored, paths, {entry.index: entry.data for entry in earlier})
 
     def _require_clock(self, now_us: int) -> None:
         """Refuse to go on far behind the log's last entry: a clock jumped ahead then, or has jumped back now.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
@@ -62,6 +62,8 @@ _FAMILY_CODES: dict[type[LedgerError], int] = {
     ServiceFault: code_pb2.UNAVAILABLE,
 }
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 _EXPECTED = frozenset({Reason.STOPPING, Reason.STANDBY})
 """Faults that are part of a service's life, and worth no line for each call."""
 
@@ -94,7 +96,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         self._idle.set()
 
     async def idle(self) -> None:
-        """Return when no call is being worked on that ends by itself; streams of answers do not count."""
+        """Return when no call is being worked on that ends by itself: streams of answers to one request do not count."""
         await self._idle.wait()
 
     async def intercept_service(
@@ -120,23 +122,51 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 request_deserializer=read,
                 response_serializer=handler.response_serializer,
             )
+        if inspect.isasyncgenfunction(handler.stream_stream):
+            return grpc.stream_stream_rpc_method_handler(
+                self._guarded_exchange(method, handler.stream_stream),
+                request_deserializer=read,
+                response_serializer=handler.response_serializer,
+            )
         return handler
 
     def _guarded(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
         """A method that answers once."""
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            self._answering += 1
-            self._idle.clear()
-            try:
+            with self._at_work():
                 async with _telling(method, context):
                     return await answer(_parsed(request), context)
-            finally:
-                self._answering -= 1
-                if not self._answering:
-                    self._idle.set()
 
         return guarded
+
+    def _guarded_exchange(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """A method that takes messages and answers each: an asynchronous generator, which ends when the service does."""
+
+        async def parsed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for request in requests:
+                yield _parsed(request)
+
+        async def guarded(
+            requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Any]:
+            with self._at_work():
+                async with _telling(method, context), aclosing(answer(parsed(requests), context)) as answers:
+                    async for one in answers:
+                        yield one
+
+        return guarded
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self._answering += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._answering -= 1
+            if not self._answering:
+                self._idle.set()
 
 
 def _guarded_stream(method: str, answer: Callable[..., Any]) -> Callable[..., Any]:

@@ -22,12 +22,12 @@ from ledger.errors import BadInput, Reason, ServiceFault
 from ledger.selection import Selection
 from ledger.state import PartyKey
 from server.arrivals import Arrivals
-from server.grpc.answers import Answers, View
+from server.grpc.answers import Answers, View, shown
 from server.store import queries
 from server.store.damage import damaged
 from server.store.queries import StoredEntry
 from server.store.records import load
-from suyuan.v1 import entry_pb2, event_pb2, flags_pb2
+from suyuan.v1 import entry_pb2, event_pb2
 from suyuan.v1 import ledger_service_pb2 as pb
 
 PAGE_ENTRIES = 256
@@ -143,7 +143,7 @@ class Watching:
         answer = None
         if chosen or read.tell_anyway or (read.tell_end and beyond == view.size):
             answer = pb.WatchEventsResponse(
-                entries=[_entry(view, entry, with_proof=read.with_proofs) for entry in chosen],
+                entries=view.proven(chosen) if read.with_proofs else map(shown, chosen),
                 next=beyond,
                 checkpoint=view.checkpoint(read.known_size),
             )
@@ -241,10 +241,3 @@ def _opened(entry: StoredEntry) -> tuple[event_pb2.Event, bytes]:
         return event_pb2.Event.FromString(envelope.payload), signature.key_id
     except (DecodeError, ValueError) as error:
         raise damaged(f"entry {entry.index}", "something else", "the bytes of an entry") from error
-
-
-def _entry(view: View, entry: StoredEntry, *, with_proof: bool) -> pb.ProvenEntry:
-    if with_proof:
-        return view.proven(entry)
-    flags = [flags_pb2.EventFlag.ValueType(flag) for flag in entry.flags]
-    return pb.ProvenEntry(index=entry.index, entry=entry.data, flags=flags)

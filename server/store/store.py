@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 from sqlalchemy import Connection, Engine, inspect
 
 from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
 from server.store.database import Database
 from server.store.engine import UNHURRIED, WRITES, open_engine
 from server.store.faults import faults
+from server.store.planner import missing_statistics, tell_planner
 from server.store.version import make_tables, require_version, stored_version, version_of
+
+log = structlog.get_logger(__name__)
 
 
 class Store:
@@ -68,6 +72,8 @@ class Store:
             version = store._version(database)
             if version is None or not of_any_version:
                 require_version(version, database)
+                if not read_only:
+                    store._tell_planner()
         return store
 
     @property
@@ -102,6 +108,18 @@ class Store:
         except LedgerError:
             self.close()
             raise
+
+    def _tell_planner(self) -> None:
+        """Mend the plans of a database from before they were cared for."""
+        try:
+            with self.snapshot() as connection:
+                missing = missing_statistics(connection)
+            if missing:
+                with self.transaction() as connection:
+                    tell_planner(connection)
+        except ServiceFault as fault:
+            # A full disk, or a file that cannot be written: reads are slow then, and whoever writes will be told.
+            log.warning("planner_not_told", error=str(fault))
 
     def _version(self, database: Database) -> int | None:
         try:

@@ -12,6 +12,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, ins
 
 from ledger.errors import BadInput, Reason, ServiceFault
 from server.store.damage import shown_value
+from server.store.planner import tell_planner
 from server.store.tables import SCHEMA_VERSION, metadata
 
 _beside = MetaData()
@@ -36,6 +37,7 @@ def make_tables(connection: Connection) -> None:
     metadata.create_all(connection)
     revisions.create(connection)
     connection.execute(insert(revisions).values(version_num=revision_of(SCHEMA_VERSION)))
+    tell_planner(connection)
 
 
 def stored_version(connection: Connection) -> list[str] | None:

@@ -73,7 +73,7 @@ class Pusher:
         """
         known = () if there is None else self._policy.cosignatures(there.note)
         # Proofs of their own: no answer to a client waits for one that is made for a witness.
-        proofs = Proofs(self._store, kept_tiles=64)
+        proofs = Proofs(self._store, kept_tiles=64, kept_crowns=1_024)
         for endpoint in self._endpoints:
             has = there is not None and any(one.key in endpoint.keys for one in known)
             size = there.checkpoint.size if there is not None and has else 0

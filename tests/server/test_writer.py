@@ -12,7 +12,7 @@ from world import COURIER, CUP, MERCHANT, ORIGIN, REGULATOR, START_US, TEA, City
 from ledger.checkpoint import open_checkpoint
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, Conflict, Reason, ServiceFault
-from ledger.merkle import inclusion_proof, verify_inclusion
+from ledger.merkle import verify_inclusion
 from ledger.note import NoteSigner
 from ledger.sequence import Resent, Sequenced, Submission
 from ledger.state import Party, PartyKey
@@ -51,7 +51,7 @@ class TestWriting:
         checkpoint = open_checkpoint(head.checkpoint, ORIGIN, [signer.vkey])
         assert (checkpoint.size, checkpoint.root) == (head.size, head.root)
         for entry in life.batch.entries:
-            proof = inclusion_proof(entry.recorded.index, head.size, lambda *where: life.nodes[where])
+            proof = life.paths.proof(entry.recorded.index)
             verify_inclusion(entry.hash, entry.recorded.index, head.size, proof, head.root)
         assert stored_leaves(store) == [
             entry.data for batch in (committed, life) for entry in batch.batch.entries

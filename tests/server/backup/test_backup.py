@@ -264,7 +264,9 @@ class TestDamage:
         other.write_bytes(gzip.compress(plain(backup).replace(b"backup/1", b"backup/2", 1)))
         refused(other, signer, Reason.INVALID_REQUEST, r"given suyuan-backup/2\\n, expected suyuan-backup/1")
 
-    @pytest.mark.parametrize("content", [b"", b"junk", gzip.compress(b""), gzip.compress(b"x" * 3_000_000)])
+    @pytest.mark.parametrize(
+        "content", [b"", b"junk", gzip.compress(b""), gzip.compress(b"x" * 3_000_000)], ids=range(4)
+    )
     def test_something_else(self, content, signer, tmp_path):
         other = tmp_path / "other"
         other.write_bytes(content)
