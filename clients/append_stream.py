@@ -35,7 +35,7 @@ WINDOW = 16
 _DELAY_S = 0.1
 _LONGEST_DELAY_S = 2.0
 _PASSING = frozenset(
-    {Reason.OVERLOADED, Reason.STANDBY, Reason.STOPPING, Reason.STORE_UNAVAILABLE, Reason.UNREACHABLE}
+    {Reason.OVERLOADED, Reason.STOPPING, Reason.STORE_UNAVAILABLE, Reason.UNREACHABLE, Reason.STANDBY}
 )
 """Faults after which another try may help."""
 
@@ -106,12 +106,15 @@ class _Stream:
         delay_s = _DELAY_S
         while True:
             try:
-                return self._connected().hear(max(0.0, deadline - time.monotonic()) if wait else 0.0)
+                left_s = min(max(0.0, deadline - time.monotonic()), self._session.transport.share_s)
+                return self._connected().hear(left_s if wait else 0.0)
             except queue.Empty:
                 if not wait:
                     return None
-                self.close()
-                raise self._session.transport.unreachable("no answer in time") from None
+                self._leave()
+                if time.monotonic() >= deadline:
+                    raise self._session.transport.unreachable("no answer in time") from None
+                continue
             except ServiceFault as fault:
                 self.close()
                 late = time.monotonic() + delay_s > deadline
@@ -119,6 +122,12 @@ class _Stream:
                     raise
             time.sleep(delay_s)
             delay_s = min(delay_s * 2, _LONGEST_DELAY_S)
+
+    def _leave(self) -> None:
+        """End a connection from which nothing comes; the next one is to another process, where there is one."""
+        if self._call is not None:
+            self._session.transport.leave(self._call.number)
+        self.close()
 
     def _connected(self) -> _Call:
         if self._call is None:
@@ -135,9 +144,9 @@ class _Call:
         self._transport = transport
         self._sending: queue.SimpleQueue[pb.AppendEventsRequest | None] = queue.SimpleQueue()
         self._heard: queue.SimpleQueue[pb.AppendEventsResponse | LedgerError] = queue.SimpleQueue()
-        self._call, self._number = transport.exchange(
-            transport.ledger.StreamAppend, iter(self._sending.get, None)
-        )
+        self.number = transport.current
+        """Of the process that it goes to."""
+        self._call = transport.exchange(transport.ledger.StreamAppend, iter(self._sending.get, None))
         threading.Thread(target=self._hear, name="append-stream", daemon=True).start()
 
     def send(self, request: pb.AppendEventsRequest) -> None:
@@ -167,4 +176,4 @@ class _Call:
                 self._heard.put(answer)
             self._heard.put(self._transport.unreachable("the end of a stream with messages unanswered"))
         except grpc.RpcError as error:
-            self._heard.put(self._transport.fault_of(error, self._number))
+            self._heard.put(self._transport.fault_of(error, self.number))

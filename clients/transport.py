@@ -148,27 +148,39 @@ class Transport:
         try:
             return next(answers, None)
         except grpc.RpcError as failed:
+            if failed.code() is grpc.StatusCode.CANCELLED:
+                self._targets.leave(number)  # it was silent
             raise self.fault_of(failed, number) from None
 
     def exchange(
         self, method: grpc.StreamStreamMultiCallable[Req, Res], requests: Iterator[Req]
-    ) -> tuple[Stream[Res], int]:
+    ) -> Stream[Res]:
         """Begin a call that sends and hears; its answers, or a `grpc.RpcError`, come from iterating over it.
-
-        Returns:
-            the call, and the number of the process that it goes to, for `fault_of`.
 
         Raises:
             ServiceFault: `UNREACHABLE` if this client is closed.
         """
-        number = self._targets.current
         with self._open():
-            return method(requests), number
+            return method(requests)
+
+    @property
+    def current(self) -> int:
+        """The number of the process that the next call goes to."""
+        return self._targets.current
+
+    @property
+    def share_s(self) -> float:
+        """How long each process may be silent, if all are to be asked in the time that a call may take."""
+        return self.timeout_s / len(self._targets.names)
+
+    def leave(self, number: int) -> None:
+        """Have the next call go to another process than this one."""
+        self._targets.leave(number)
 
     def fault_of(self, failed: grpc.RpcError, number: int) -> LedgerError:
-        """Why a stream has ended; the next call goes to another process where that may help."""
-        error = error_of(failed, self.target)  # type: ignore[arg-type]  # it is a Call too
-        if _may_go_elsewhere(failed, error) or failed.code() is grpc.StatusCode.CANCELLED:
+        """What a failed call of a process tells; where another one may do better, the next call goes there."""
+        error = error_of(failed, self._targets.names[number])  # type: ignore[arg-type]  # it is a Call too
+        if _may_go_elsewhere(failed, error):
             self._targets.leave(number)
         return error
 

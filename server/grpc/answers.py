@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _PROOFS = 128
 """Proofs that are built together: what their tiles take meanwhile is 1 MiB, however long the answer is."""
+
 _PORTION = 64
 """Events of appends that are answered in one piece."""
 

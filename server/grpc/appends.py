@@ -53,18 +53,14 @@ class Appends:
         return await self.answer(request, admitted, self.submit(admitted))
 
     def require_turn(self) -> Sequencer:
-        """What appends go to, or why none are taken here.
+        """Who records; asked before any work is done for a request.
 
         Raises:
-            ServiceFault: `STANDBY` where another process writes; as `Sequencer.require_turn` says.
+            ServiceFault: `STANDBY`, or why else nothing can be recorded here now.
         """
         if self._sequencer is None:
-            raise ServiceFault(
-                Reason.STANDBY,
-                "append",
-                given="a process that only reads",
-                expected="the process that writes",
-            )
+            given, expected = "a process that only reads", "the process that writes"
+            raise ServiceFault(Reason.STANDBY, "append", given=given, expected=expected)
         self._sequencer.require_turn()
         return self._sequencer
 

@@ -63,6 +63,7 @@ _FAMILY_CODES: dict[type[LedgerError], int] = {
 }
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
 _EXPECTED = frozenset({Reason.STOPPING, Reason.STANDBY})
 """Faults that are part of a service's life, and worth no line for each call."""
 

@@ -133,7 +133,7 @@ def test_a_stream_goes_on_where_it_broke(service, line, monkeypatch):
                 line.cut()
             if len(heard) == 60:
                 service.process.kill()
-                service.process.wait()
+                service.process.wait(30)
                 service.start()
         assert line.calls >= 3
         assert [one.event_id for one in heard] == [one.event_id for one in client.append(said)]
