@@ -52,6 +52,8 @@ class Refused:
     """Name of the `google.rpc.Code`, such as `PERMISSION_DENIED`."""
     subject: str = ""
     """What it speaks of."""
+    retry_after_s: float | None = None
+    """Seconds after which it may go better, where the service says so."""
 
     @classmethod
     def of(cls, status: status_pb2.Status) -> Refused:
@@ -69,6 +71,7 @@ class Refused:
             subject=_shown(metadata["subject"])
             if "subject" in metadata
             else message.partition(": given ")[0],
+            retry_after_s=_retry_after_s(status),
         )
 
     def error(self) -> LedgerError:
@@ -78,7 +81,10 @@ class Refused:
             return ServiceFault(Reason.UNREACHABLE, "refusal by the service", given=given, expected=_KNOWN)
         number = errors_pb2.ErrorReason.Value(f"ERROR_REASON_{self.reason}")
         family = _FAMILIES[number // 20]
-        return family(self.reason, self.subject, given=self.given, expected=self.expected)
+        error = family(self.reason, self.subject, given=self.given, expected=self.expected)
+        if isinstance(error, ServiceFault):
+            error.retry_after_s = self.retry_after_s
+        return error
 
 
 def error_of(call: grpc.Call, target: str) -> LedgerError:
@@ -88,10 +94,7 @@ def error_of(call: grpc.Call, target: str) -> LedgerError:
         call: the failed call.
         target: where it went, for the message.
     """
-    try:
-        status = rpc_status.from_call(call)
-    except (ValueError, DecodeError):  # what came beside the status contradicts it, or is no status
-        status = None
+    status = _status_of(call)
     if status is not None and _error_info(status) is not None:
         return Refused.of(status).error()
     code, details = call.code(), call.details()
@@ -102,6 +105,24 @@ def error_of(call: grpc.Call, target: str) -> LedgerError:
         given=f"{name}: {_shown(details or 'no details')}",
         expected="an answer",
     )
+
+
+def _status_of(call: grpc.Call) -> status_pb2.Status | None:
+    try:
+        return rpc_status.from_call(call)
+    except (ValueError, DecodeError):  # what came beside the status contradicts it, or is no status
+        return None
+
+
+def _retry_after_s(status: status_pb2.Status) -> float | None:
+    for detail in status.details:
+        info = error_details_pb2.RetryInfo()
+        try:
+            if detail.Unpack(info):
+                return max(0.0, float(info.retry_delay.seconds) + float(info.retry_delay.nanos) / 1e9)
+        except DecodeError:
+            continue
+    return None
 
 
 def _error_info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -46,11 +47,17 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
 def ensure_private(path: Path) -> None:
     """Make an empty file of mode 0600 where there is none, for SQLite to fill; the files beside it get that mode too.
 
+    A file that is there, made by an older version or by hand, gets it too.
+
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, or is somebody else's and not private.
     """
-    with suppress(FileExistsError):
+    try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode) and stat.S_IMODE(mode) & 0o077:
+            path.chmod(0o600)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -28,7 +28,7 @@ from math import inf
 from types import TracebackType
 from typing import Self
 
-from clients import append, lookup, proofs, read, watch
+from clients import append, append_stream, lookup, proofs, read, watch
 from clients.answers import Appended, History, Trace, VerifiedKey, VerifiedParty, VerifiedSale
 from clients.convert import Refused
 from clients.proofs import ConsistencyProof, InclusionProof
@@ -96,7 +96,8 @@ class LedgerClient:
             trust: remembers the newest checkpoint; by default as long as this client lives.
             root_certificates: PEM certificates that the service's certificate has to lead to; without them the
                 connection is not encrypted. What is believed does not depend on it, only who can read along.
-            timeout_s: seconds that each call to the service may take; a method may need several calls.
+            timeout_s: seconds that each call to the service may take, however often it has to come back; a method may
+                need several calls.
             witness_timeout_s: seconds that new entries may wait for their witnesses.
 
         Raises:
@@ -133,12 +134,30 @@ class LedgerClient:
         """Record signed events, in order.
 
         They go out in requests of at most 500 events and 2 MiB. If one of these fails, those before it are recorded
-        nevertheless: sending everything again is harmless and brings the first receipts again.
+        nevertheless: sending everything again is harmless and brings the first receipts again. What a key has no
+        allowance for yet is sent again when the service says, as long as that brings something.
 
         Returns:
             One outcome for each event. An `Appended` is proven; a `Refused` is the service's word.
         """
         return append.append(self._session, envelopes)
+
+    def append_stream(self, envelopes: Iterable[Envelope]) -> Iterator[Appended | Refused]:
+        """Record signed events, in order, through a stream: for many of them, or for hours.
+
+        They go out in messages of 100 events, up to 16 of them ahead of the answers, and no faster than the service
+        takes them. Where the stream breaks, what was not answered is sent again. `envelopes` is iterated over in
+        the caller's thread, a message ahead of what is sent: of a source that has nothing for a while, what it gave
+        last may wait so long; append that by `append`.
+
+        Yields:
+            One outcome for each event, in order, as `append` returns them.
+
+        Raises:
+            ServiceFault: no answer came for as long as a call may take, however often it was tried. What was not
+                answered may be recorded; to send it again is harmless.
+        """
+        return append_stream.append_stream(self._session, envelopes)
 
     def append_one(self, envelope: Envelope) -> Appended:
         """Record one signed event.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from clients.convert import error_of
+from clients.patience import Patience
 from ledger.errors import Reason, ServiceFault
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from suyuan.v1.registry_service_pb2_grpc import RegistryServiceStub
@@ -47,9 +48,9 @@ class Transport:
             root_certificates: PEM certificates that the service's has to lead to; None: no TLS.
             timeout_s: seconds that a call may take.
         """
-        self._target = target
-        self._timeout_s = timeout_s
-        self._closed = False
+        self.target = target
+        self.timeout_s = timeout_s
+        self.closed = False
         if root_certificates is None:
             self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         else:
@@ -59,17 +60,27 @@ class Transport:
         self.registry = RegistryServiceStub(self._channel)
 
     def call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req) -> Res:
-        """Ask, and wait for the answer until the deadline.
+        """Ask, and wait for the answer until the deadline; again, where the service says when to come back.
+
+        What it says that of it has not done: asking again repeats nothing.
 
         Raises:
             ServiceFault: `UNREACHABLE` if no answer came, none in time, or none that can be read.
             LedgerError: what the service refused, and why.
         """
-        try:
-            with self._open():
-                return method(request, timeout=self._timeout_s)
-        except grpc.RpcError as error:
-            raise error_of(error, self._target) from None  # type: ignore[arg-type]  # it is a Call too
+        patience = Patience(self.timeout_s)
+        while True:
+            try:
+                return self._call(method, request, patience.left_s)
+            except grpc.RpcError as failed:
+                error = error_of(failed, self.target)  # type: ignore[arg-type]  # it is a Call too
+                delay_s = error.retry_after_s if isinstance(error, ServiceFault) else None
+                if delay_s is None or not patience.wait(delay_s):
+                    raise error from None
+
+    def _call(self, method: grpc.UnaryUnaryMultiCallable[Req, Res], request: Req, timeout_s: float) -> Res:
+        with self._open():
+            return method(request, timeout=timeout_s)
 
     @contextmanager
     def stream(self, method: grpc.UnaryStreamMultiCallable[Req, Res], request: Req) -> Iterator[Stream[Res]]:
@@ -94,7 +105,18 @@ class Transport:
         try:
             return next(answers, None)
         except grpc.RpcError as error:
-            raise error_of(error, self._target) from None  # type: ignore[arg-type]  # it is a Call too
+            raise error_of(error, self.target) from None  # type: ignore[arg-type]  # it is a Call too
+
+    def exchange(
+        self, method: grpc.StreamStreamMultiCallable[Req, Res], requests: Iterator[Req]
+    ) -> Stream[Res]:
+        """Begin a call that sends and hears; its answers, or a `grpc.RpcError`, come from iterating over it.
+
+        Raises:
+            ServiceFault: `UNREACHABLE` if this client is closed.
+        """
+        with self._open():
+            return method(requests)
 
     @contextmanager
     def _open(self) -> Iterator[None]:
@@ -102,16 +124,22 @@ class Transport:
         try:
             yield
         except ValueError:
-            if not self._closed:
+            if not self.closed:
                 raise
-            raise ServiceFault(
-                Reason.UNREACHABLE,
-                f"service at {self._target}",
-                given="a closed client",
-                expected="an open one",
-            ) from None
+            raise self._closed_client() from None
+
+    def unreachable(self, given: str) -> ServiceFault:
+        """What to raise where the service does not answer."""
+        return ServiceFault(
+            Reason.UNREACHABLE, f"service at {self.target}", given=given, expected="an answer"
+        )
+
+    def _closed_client(self) -> ServiceFault:
+        return ServiceFault(
+            Reason.UNREACHABLE, f"service at {self.target}", given="a closed client", expected="an open one"
+        )
 
     def close(self) -> None:
         """End the calls in flight and close the connection; closing again does nothing."""
-        self._closed = True
+        self.closed = True
         self._channel.close()

@@ -5,8 +5,9 @@ every signature, and the very rules that the service applied. The same input giv
 
 What does not hold becomes a `Finding`, and the audit goes on, so that one report names all that is wrong. An auditor
 that is also told what the tree holds as each entry's leaf hash can say which entry was changed even where signature
-and chain still look right. One that remembers earlier checkpoints can tell when history was rewritten as a whole:
-such a log holds together in itself, but it is not the log that was seen before.
+and chain still look right, and at the end whether it was rather the tree. One that remembers earlier checkpoints can
+tell when history was rewritten as a whole: such a log holds together in itself, but it is not the log that was seen
+before.
 
 An audit may be interrupted between any two entries and go on another day: its report, its `Standing` and its state are
 all that it needs.
@@ -17,7 +18,6 @@ chain and tree are checked all the same.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -27,6 +27,7 @@ from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BrokenProof, LedgerError, NotAuthorized, Reason
 from ledger.event import Event, Kind
+from ledger.findings import AuditReport
 from ledger.frontier import Frontier
 from ledger.keys import PublicKey
 from ledger.merkle import Subtree, leaf_hash
@@ -43,63 +44,12 @@ from ledger.sequence import next_link, settle
 from ledger.state import Party, Recorded, State
 from ledger.value import value
 
-MAX_FINDINGS = 1_000
-"""Findings that are kept; further ones are counted."""
-
 SignatureCheck: TypeAlias = Callable[[int, PublicKey, Envelope], None]
 """Checks the signature of entry number n, now or later; later failures go to `Auditor.find`."""
 
 
 Prefetch: TypeAlias = Callable[[list[tuple[Event, bytes]]], None]
 """Is told the events that are judged next, each with the id of the key that signed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that does not hold."""
-
-    index: int | None
-    """The entry that it is about; None if it is about the log as a whole."""
-    reason: Reason
-    message: str
-
-    def __str__(self) -> str:
-        """For people: where, what, why."""
-        where = "log" if self.index is None else f"entry {self.index}"
-        return f"{where}: {self.message} [{self.reason}]"
-
-
-@dataclass(slots=True)
-class AuditReport:
-    """What an audit found."""
-
-    origin: str
-    size: int = 0
-    """Entries read."""
-    root: bytes = b""
-    """Root over the entries as they were read."""
-    chains: int = 0
-    parties: int = 0
-    signatures: int = 0
-    """Signatures that were checked."""
-    kinds: Counter[str] = field(default_factory=Counter)
-    """Entries by kind of event."""
-    flagged: int = 0
-    """Entries with at least one flag."""
-    unknown_kinds: int = 0
-    """Entries whose kind this version does not know: signature, chain and tree were checked, the rules were not."""
-    unjudged: int = 0
-    """Entries under rules that this version does not know."""
-    contradicted: list[Checkpoint] = field(default_factory=list)
-    """Checkpoints seen before that the log does not continue."""
-    findings: list[Finding] = field(default_factory=list)
-    more_findings: int = 0
-    """Findings beyond those kept."""
-
-    @property
-    def verified(self) -> bool:
-        """Whether everything holds."""
-        return not self.findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +152,7 @@ class Auditor:
 
     def find(self, index: int | None, reason: Reason, message: str) -> None:
         """Note something that does not hold."""
-        if len(self.report.findings) < MAX_FINDINGS:
-            self.report.findings.append(Finding(index, reason, message))
-        else:
-            self.report.more_findings += 1
+        self.report.find(index, reason, message)
 
     def read(self, data: bytes, tree_hash: bytes | None = None) -> None:
         """Judge the next entry.
@@ -254,11 +201,7 @@ class Auditor:
             self._prefetch([(one.event, one.envelope.key_id) for one in opened if isinstance(one, _Opened)])
         for index, (one, hash_, told) in enumerate(zip(opened, hashes, tree_hashes, strict=True), self.size):
             if told is not None and told != hash_:
-                self.find(
-                    index,
-                    Reason.BAD_ENTRY,
-                    f"leaf hash: given bytes that hash to {hash_.hex()}, expected {told.hex()}, which the tree holds",
-                )
+                self.report.find_difference(index, hash_, told)
             try:
                 self._judge(index, one, hash_)
             except LedgerError as error:
@@ -297,6 +240,8 @@ class Auditor:
                 f"root of {self.size} entries: given {report.root.hex()}, expected {checkpoint.root.hex()} "
                 f"(checkpoint); {blame} changed after it was signed",
             )
+        else:
+            report.absolve()
         for size in sorted(size for size in self._known if size > self.size):
             report.contradicted += self._known[size]
             self.find(

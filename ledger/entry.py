@@ -38,9 +38,8 @@ class Entry:
         Raises:
             BrokenProof: `BAD_ENTRY` if they are not the one encoding of an entry.
         """
-        message = entry_pb2.Entry()
         try:
-            message.ParseFromString(raw)
+            message = entry_pb2.Entry.FromString(raw)
         except DecodeError:
             raise _bad("bytes that are no protobuf message", "a serialised suyuan.v1.Entry") from None
         entry = cls(message.chain_seq, message.previous, message.recorded_at_us, message.envelope)

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     STORE_DAMAGED = "STORE_DAMAGED"
     UNREACHABLE = "UNREACHABLE"
     NO_QUORUM = "NO_QUORUM"
+    RATE_LIMITED = "RATE_LIMITED"
 
 
 class LedgerError(Exception):
@@ -121,3 +122,6 @@ class BrokenProof(LedgerError):
 
 class ServiceFault(LedgerError):
     """The service cannot answer now."""
+
+    retry_after_s: float | None = None
+    """Seconds after which to come back, where the service knows."""

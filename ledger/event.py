@@ -93,9 +93,8 @@ class Event:
                 given=f"{len(raw)} bytes",
                 expected=f"at most {MAX_EVENT_BYTES} bytes",
             )
-        message = event_pb2.Event()
         try:
-            message.ParseFromString(raw)
+            message = event_pb2.Event.FromString(raw)
         except DecodeError:
             raise malformed(
                 "event", "bytes that are no protobuf message", "a serialised suyuan.v1.Event"

@@ -76,10 +76,11 @@ def check_common(event: pb.Event) -> None:
         BadInput: `MALFORMED_EVENT` or `BAD_IDENTIFIER`.
     """
     occurred_at = event.occurred_at
-    if not 1 <= occurred_at.unix_us <= LAST_US:
-        raise malformed("occurred_at.unix_us", occurred_at.unix_us, f"1 to {LAST_US}")
-    if not -840 <= occurred_at.utc_offset_minutes <= 840:
-        raise malformed("occurred_at.utc_offset_minutes", occurred_at.utc_offset_minutes, "-840 to 840")
+    unix_us, offset = occurred_at.unix_us, occurred_at.utc_offset_minutes
+    if not 1 <= unix_us <= LAST_US:
+        raise malformed("occurred_at.unix_us", unix_us, f"1 to {LAST_US}")
+    if not -840 <= offset <= 840:
+        raise malformed("occurred_at.utc_offset_minutes", offset, "-840 to 840")
     if len(event.nonce) != NONCE_BYTES:
         raise malformed("nonce", f"{len(event.nonce)} bytes", f"{NONCE_BYTES} bytes")
     _hash_or_empty("seen_head", event.seen_head)

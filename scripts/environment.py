@@ -8,7 +8,8 @@
 3. The packages of `requirements/dev.txt`: wheels only, each checked against its hash, so that nothing runs on this
    machine that the lock file does not name. Then the project itself, as an editable install, built by the locked
    setuptools.
-4. libzbar0, a shared library that pip cannot bring. Without it zxing-cpp reads barcodes alone.
+4. libzbar0, a shared library that pip cannot bring. Without it zxing-cpp reads barcodes alone. Where CI=true, also
+   PostgreSQL's server, which tests start themselves; elsewhere they skip without it.
 
 A lock keeps two runs apart. The tools inherit it: if this process is killed, the next run waits for what it started.
 Only the standard library is used here, since nothing else exists yet.
@@ -98,6 +99,7 @@ def make_environment(tools: Tools) -> None:
     command = [uv, "pip", "install", "--python", str(VENV_PYTHON), *ourselves]
     tools.run("installing the project", command, hint="See pyproject.toml.")
     offer_zbar(tools)
+    offer_postgresql(tools)
     part = STAMP.with_suffix(".part")
     part.write_text(json.dumps(goal, indent=1) + "\n", "utf-8")
     part.replace(STAMP)
@@ -127,6 +129,32 @@ def offer_zbar(tools: Tools) -> None:
         say("installed libzbar0")
     else:
         say(f"no zbar here ({refusal}): zxing-cpp reads barcodes alone. On Debian: apt-get install libzbar0")
+
+
+def offer_postgresql(tools: Tools) -> None:
+    """Install PostgreSQL where CI wants it and we may; say what is missing where we may not. Never fails the set-up."""
+    if shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return
+    refusal = "the set-up leaves it to you" if os.environ.get("CI") != "true" else install_postgresql(tools)
+    if refusal is None:
+        say("installed PostgreSQL, and started none")
+    else:
+        say(f"no PostgreSQL here ({refusal}): its tests skip. On Debian: apt-get install postgresql")
+
+
+def install_postgresql(tools: Tools) -> str | None:
+    """Install Debian's package; None, or why that was not possible."""
+    refusal = tools.debian_package("postgresql-common")
+    if refusal is not None:
+        return refusal
+    settings = Path("/etc/postgresql-common/createcluster.conf")
+    wanted = "create_main_cluster = false"
+    # The package would make a cluster of its own and run it for ever.
+    with contextlib.suppress(OSError):
+        said = settings.read_text("utf-8")
+        if wanted not in said.splitlines():
+            settings.write_text(f"{said}\n{wanted}\n", "utf-8")
+    return tools.debian_package("postgresql")
 
 
 @contextlib.contextmanager

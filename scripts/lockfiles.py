@@ -3,6 +3,7 @@
     uv.txt       what scripts/setup fetches first
     runtime.txt  what the system needs to run
     dev.txt      the same and what it takes to work on it; a package in both has the same version in both
+    build.txt    what builds the wheel for the container
     go.txt       Go, for tests/interop where the machine has none
 
 Each begins with a digest of the part of pyproject.toml that it was made from, so that a check can tell without the
@@ -25,10 +26,10 @@ from typing import Any
 from bootstrap import REQUIREMENTS, ROOT, SetupError, Tools, uv_program
 from environment import one_at_a_time
 
-LOCKS = ("uv.txt", "runtime.txt", "dev.txt", "go.txt")
+LOCKS = ("uv.txt", "runtime.txt", "dev.txt", "build.txt", "go.txt")
 OLDEST_PYTHON = "3.11"
 
-ALONE = {"uv.txt": "bootstrap", "go.txt": "go"}
+ALONE = {"uv.txt": "bootstrap", "build.txt": "build", "go.txt": "go"}
 """Lock files of a dependency group that is installed by itself."""
 
 _PIN = re.compile(

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from ledger.errors import LedgerError, ServiceFault
 from ledger.keys import PublicKey
 from ledger.sequence import Submission
 from ledger.state import PartyKey, PurchaseKey
+from server.allowance import Allowances
+from server.gathering import Gathering
 from server.limits import Limits
+from server.observer import Observer
 from server.store.records import find
 from server.store.store import Store
 
 Admitted: TypeAlias = "Submission | LedgerError"
 
-_CHUNK = 64
+_PORTION = 64
 """Envelopes that one worker takes at a time."""
 
 
@@ -72,38 +77,92 @@ class PublicKeys:
 class Admission:
     """Parses and verifies envelopes, as many at once as the limits allow."""
 
-    def __init__(self, keys: PublicKeys, workers: ThreadPoolExecutor, limits: Limits) -> None:
+    def __init__(
+        self,
+        keys: PublicKeys,
+        workers: ThreadPoolExecutor,
+        threads: int,
+        limits: Limits,
+        *,
+        allowances: Allowances | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Args: `threads` of the workers may verify at once; without `allowances` no key is limited."""
         self._keys = keys
-        self._workers = workers
+        self._parts = Gathering(self._admit, workers, threads=threads, portion=_PORTION)
         self._limits = limits
+        self._allowances = allowances
+        self._observer = observer or Observer()
         self._events = 0
         self._bytes = 0
 
-    async def admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+    async def admit(self, envelopes: Sequence[bytes], *, has_room: bool = False) -> list[Admitted]:
         """For each envelope a submission, verified if its key is known, or why it is refused.
+
+        Of a key that has used up its allowance all further events in a request are refused (`RATE_LIMITED`): what is
+        recorded of each signer is the beginning of what it sent, in order.
+
+        Args:
+            envelopes: serialised, of one request.
+            has_room: whoever calls has seen to it that they fit.
 
         Raises:
             ServiceFault: `OVERLOADED` if too many are being looked at.
         """
         events, size = len(envelopes), sum(map(len, envelopes))
+        if has_room:
+            return await self._look_at(envelopes)
         self._limits.require_room(self._events + events, self._bytes + size)
         self._events += events
         self._bytes += size
+        began = time.perf_counter()
         try:
-            loop = asyncio.get_running_loop()
-            parts = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
-            admitted = await asyncio.gather(
-                *(loop.run_in_executor(self._workers, self._admit, part) for part in parts)
-            )
-            return [one for part in admitted for one in part]
+            outcomes = await self._look_at(envelopes)
+            if self._allowances is not None:
+                outcomes = _within(self._allowances, outcomes)
+            self._observer.admitted(outcomes, time.perf_counter() - began)
+            return outcomes
         finally:
             self._events -= events
             self._bytes -= size
 
-    def _admit(self, envelopes: Sequence[bytes]) -> list[Admitted]:
-        admitted: list[Admitted] = [_read(raw) for raw in envelopes]
-        keys = self._keys.find(one.envelope.key_id for one in admitted if isinstance(one, Submission))
-        return [_verified(one, keys) for one in admitted]
+    async def _look_at(self, envelopes: Sequence[bytes]) -> list[Admitted]:
+        if len(envelopes) <= _PORTION:
+            return await self._parts.do(envelopes, len(envelopes))
+        parts = [envelopes[start : start + _PORTION] for start in range(0, len(envelopes), _PORTION)]
+        admitted = await asyncio.gather(*(self._parts.do(part, len(part)) for part in parts))
+        return [one for part in admitted for one in part]
+
+    def _admit(self, parts: list[Sequence[bytes]]) -> list[list[Admitted]]:
+        read: list[list[Admitted]] = [[_read(raw) for raw in envelopes] for envelopes in parts]
+        keys = self._keys.find(
+            one.envelope.key_id for part in read for one in part if isinstance(one, Submission)
+        )
+        return [[_verified(one, keys) for one in part] for part in read]
+
+
+def _within(allowances: Allowances, admitted: Sequence[Admitted]) -> list[Admitted]:
+    """What the signers may have recorded now, and refusals for the rest."""
+    signed = Counter(one.envelope.key_id for one in admitted if _is_verified(one))
+    granted = {key_id: allowances.take(key_id, events) for key_id, events in signed.items()}
+    refusals = {
+        key_id: allowances.refusal(key_id, signed[key_id] - events)
+        for key_id, events in granted.items()
+        if events < signed[key_id]
+    }
+    within: list[Admitted] = []
+    for one in admitted:
+        if _is_verified(one):
+            key_id = one.envelope.key_id
+            within.append(one if granted[key_id] else refusals[key_id])
+            granted[key_id] -= granted[key_id] > 0
+        else:
+            within.append(one)
+    return within
+
+
+def _is_verified(one: Admitted) -> TypeGuard[Submission]:
+    return isinstance(one, Submission) and one.verified_by is not None
 
 
 def _read(raw: bytes) -> Admitted:

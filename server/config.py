@@ -17,6 +17,7 @@ from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
 from ledger.note import NoteSigner, VerifierKey
 from ledger.policy import MAX_BYTES, Policy
+from server.allowance import KeyAllowance
 from server.limits import Limits
 from server.witnessing.pace import Pace
 
@@ -51,10 +52,17 @@ class Settings:
     stop_seconds: float = 10.0
     """How long calls in flight may take to end when the service stops."""
     ready_file: Path | None = None
-    """Written when the service answers: its address, a line; a second line is the URL of the HTTP read side, if any."""
+    """Written when the service answers: its address, a line; then the URLs of the HTTP read side and of the metrics, if
+    there are any."""
     witness_policy: Policy | None = None
     """Whose cosignatures checkpoints are published with; None if the log has no witnesses."""
     witness_pace: Pace = field(default_factory=Pace)
+    key_allowance: KeyAllowance | None = None
+    """How much each key may have recorded; None: as much as there is room for."""
+    metrics_listen: str | None = None
+    """Host and port for `/metrics`, `/healthz` and `/readyz`; None: nowhere."""
+    otlp_endpoint: str | None = None
+    """Where traces go; None: nowhere."""
 
 
 def read_witness_policy(path: Path, vkeys: Sequence[VerifierKey]) -> Policy:
@@ -122,6 +130,8 @@ class HttpSettings:
     """Readers that are answered at once; further ones are told to come back."""
     stop_seconds: int = 10
     """How long answers on their way may take to leave when the service stops."""
+    metrics_listen: str | None = None
+    """As in `Settings`, where the read side is a process of its own."""
 
 
 def require_address(listen: str) -> str:

@@ -14,6 +14,14 @@ class Limits:
     queued_events: int = 20_000
     queued_bytes: int = 64 * 1024 * 1024
     batch_events: int = 2_000
+    streams: int = 64
+    """Streams of appends at once."""
+    streamed_events: int = 20_000
+    streamed_bytes: int = 64 * 1024 * 1024
+    """What all streams together have under way, besides what is queued."""
+    stream_events: int = 4_000
+    stream_bytes: int = 16 * 1024 * 1024
+    """What one stream has under way."""
 
     def require_room(self, events: int, size: int) -> None:
         """Refuse what does not fit.

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,10 @@ except ImportError:  # not on this platform: asyncio's own loop serves
 from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner, VerifierKey
 from server.config import HttpSettings, Settings
+from server.health import Health
 from server.service import Service
 from server.store.store import Store
+from server.telemetry.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from server.http.service import HttpService
@@ -45,9 +47,26 @@ def configure_logs(*, as_json: bool, debug: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_LastingStream()),  # type: ignore[arg-type]  # it only writes and flushes
         cache_logger_on_first_use=True,
     )
+
+
+class _LastingStream:
+    """Standard error. A line that cannot be written is lost: a full disk or a closed pipe ends nobody's work."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+_TURN_S = 0.0005
+"""How long a thread keeps the interpreter to itself while others want it. Of the threads that verify signatures each
+wants it for a moment only, between two checks without it; at Python's own 5 ms they would mostly wait."""
 
 
 def serve(
@@ -57,6 +76,7 @@ def serve(
 
     With `http`, the HTTP read side is served too.
     """
+    sys.setswitchinterval(_TURN_S)
     run = asyncio.run if uvloop is None else uvloop.run
     run(_serve(settings, store, signers, http))
 
@@ -83,6 +103,8 @@ async def _serve(
         if http is not None:
             await http.start()
             addresses.append(http.url)
+        if service.telemetry.url is not None:
+            addresses.append(service.telemetry.url)
         with _ready(settings.ready_file, *addresses):
             await stop.wait()
     finally:
@@ -97,12 +119,18 @@ async def _serve_http(
 ) -> None:
     stop = _stop_signal()
     http = _http_service(settings, store, vkeys)
+    telemetry, health = Telemetry(settings.metrics_listen), Health(store)
     try:
         await http.start()
-        with _ready(ready_file, http.url):
+        await telemetry.start(health, store)
+        health.started()
+        with _ready(ready_file, *[url for url in (http.url, telemetry.url) if url is not None]):
             await stop.wait()
     finally:
+        health.stopping()
         await http.stop()
+        await telemetry.stop()
+        health.close()
         store.close()
 
 

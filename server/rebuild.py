@@ -32,24 +32,21 @@ from sqlalchemy import (
     update,
 )
 
-from ledger.audit import Auditor, AuditReport
+from ledger.audit import Auditor
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.entry import Entry
 from ledger.errors import LedgerError, Reason, ServiceFault
-from ledger.frontier import Frontier, RightEdge
-from ledger.merkle import Subtree
+from ledger.findings import AuditReport
+from ledger.frontier import Frontier
 from ledger.note import VerifierKey
-from ledger.replay import replay
 from ledger.sequence import Sequenced
-from ledger.state import State
 from ledger.tiles import TileNodes
 from server.published import open_published
+from server.replaying import Replaying
 from server.store import queries
-from server.store.commit import write_entries, write_tiles
-from server.store.damage import damage_of, shown_value
+from server.store.commit import write_entries
+from server.store.damage import shown_value
 from server.store.queries import StoredEntry, StoredHead
-from server.store.reader import RecordCache, StoredState
-from server.store.records import save
 from server.store.store import Store
 from server.store.tables import PROJECTIONS, SHARD, entries, log_head, metadata, published, tiles
 
@@ -254,25 +251,17 @@ def _replayed(
     source: Connection, target: Connection, head: StoredHead, progress: Progress, log: Table = entries
 ) -> Iterator[tuple[list[Sequenced], Frontier]]:
     """Replay the log of one database, writing records and tiles into another, or the same; a chunk at a time."""
-    frontier, edge, cache = Frontier(), RightEdge(), RecordCache()
-    while frontier.size < head.size:
-        stop = min(frontier.size + _CHUNK, head.size)
-        found = _raw_entries(source, log, frontier.size, stop)
+    replaying = Replaying()
+    while replaying.size < head.size:
+        stop = min(replaying.size + _CHUNK, head.size)
+        found = _raw_entries(source, log, replaying.size, stop)
         if not found:
             raise ServiceFault(
-                Reason.STORE_DAMAGED, f"entry {frontier.size}", given="none", expected="an entry"
+                Reason.STORE_DAMAGED, f"entry {replaying.size}", given="none", expected="an entry"
             )
-        state = State(StoredState(target, cache, replaying=True))
-        chunk = [_replay(entry, state) for entry in found]
-        completed: dict[Subtree, bytes] = {}
-        frontier = frontier.extend([entry.hash for entry in chunk], completed)
-        edge, changed = edge.extend(completed)
-        write_tiles(target, changed)
-        save(target, state.changes())
-        for record in state.changes():
-            cache.put(record)
-        yield chunk, frontier
-        progress(frontier.size, head.size)
+        chunk = replaying.take(target, [entry.data for entry in found])
+        yield chunk, replaying.frontier
+        progress(replaying.size, head.size)
 
 
 def _raw_entries(connection: Connection, log: Table, start: int, stop: int) -> list[StoredEntry]:
@@ -288,13 +277,6 @@ def _raw_entries(connection: Connection, log: Table, start: int, stop: int) -> l
             break
         found.append(StoredEntry(row.idx, queries.as_bytes(row.data), ()))
     return found
-
-
-def _replay(entry: StoredEntry, state: State) -> Sequenced:
-    try:
-        return replay(entry.index, entry.data, state)
-    except LedgerError as error:
-        raise damage_of(f"entry {entry.index}", error) from error
 
 
 def _head(connection: Connection) -> Any:

@@ -20,7 +20,9 @@ import structlog
 
 from ledger.errors import LedgerError, Reason, ServiceFault
 from ledger.sequence import Submission, Verdict
+from server.clock import WatchedClock, wall_clock_us
 from server.limits import Limits
+from server.observer import Batch, Observer
 from server.writer import Committed, Writer
 
 log = structlog.get_logger(__name__)
@@ -41,22 +43,26 @@ class _Request:
     submissions: list[Submission]
     size: int
     future: asyncio.Future[Appended]
-
-
-def wall_clock_us() -> int:
-    """Microseconds since 1970-01-01T00:00:00Z, by the machine's clock."""
-    return time.time_ns() // 1_000
+    mark: object
+    """The observer's."""
 
 
 class Sequencer:
     """Orders submissions and has them written."""
 
     def __init__(
-        self, writer: Writer, *, limits: Limits | None = None, clock: Callable[[], int] = wall_clock_us
+        self,
+        writer: Writer,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], int] = wall_clock_us,
+        observer: Observer | None = None,
     ) -> None:
         self._writer = writer
         self._limits = limits or Limits()
-        self._clock = clock
+        self.clock = WatchedClock(clock)
+        """The clock by which entries are recorded."""
+        self._observer = observer or Observer()
         self._queue: deque[_Request] = deque()
         self._queued_events = 0
         self._queued_bytes = 0
@@ -72,6 +78,16 @@ class Sequencer:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a thread that writes."""
+        return self._thread.is_alive()
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Events that wait to be written, and their envelopes' bytes."""
+        return self._queued_events, self._queued_bytes
+
     async def append(self, submissions: list[Submission]) -> Appended:
         """Have submissions recorded; returns when their verdicts are durable.
 
@@ -79,18 +95,34 @@ class Sequencer:
             ServiceFault: `OVERLOADED` if the queue is full, `STOPPING` if the service shuts down, or as
                 `Writer.write` says.
         """
+        return await self.submit(submissions)
+
+    def submit(self, submissions: list[Submission], *, has_room: bool = False) -> asyncio.Future[Appended]:
+        """Let submissions wait for their batch, behind all that were submitted before.
+
+        Args:
+            submissions: one request's.
+            has_room: whoever calls has seen to it that they fit.
+
+        Returns:
+            What `append` returns, or raises, when it is known.
+
+        Raises:
+            ServiceFault: `OVERLOADED`, `STOPPING` as above.
+        """
         request = _Request(
             submissions,
             sum(len(submission.envelope.raw) for submission in submissions),
             asyncio.get_running_loop().create_future(),
+            self._observer.queued(),
         )
         with self._wake:
-            self._admit(request)
+            self._admit(request, has_room=has_room)
             self._queue.append(request)
             self._queued_events += len(submissions)
             self._queued_bytes += request.size
             self._wake.notify()
-        return await request.future
+        return request.future
 
     async def stop(self) -> None:
         """Write what waits, take nothing new, and end."""
@@ -100,12 +132,13 @@ class Sequencer:
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
 
-    def _admit(self, request: _Request) -> None:
+    def _admit(self, request: _Request, *, has_room: bool) -> None:
         if self._stopping:
             raise ServiceFault(Reason.STOPPING, "service", given="an append", expected="no more appends")
-        self._limits.require_room(
-            self._queued_events + len(request.submissions), self._queued_bytes + request.size
-        )
+        if not has_room:
+            self._limits.require_room(
+                self._queued_events + len(request.submissions), self._queued_bytes + request.size
+            )
 
     def _run(self) -> None:
         while requests := self._take():
@@ -143,22 +176,30 @@ class Sequencer:
     def _write(self, requests: list[_Request]) -> Committed | Exception:
         submissions = [submission for request in requests for submission in request.submissions]
         started = time.perf_counter()
+        with self._observer.writing([request.mark for request in requests]):
+            outcome = self._commit(submissions)
+            seconds = time.perf_counter() - started
+            self._observer.written(Batch(len(submissions), seconds, outcome))
+        if isinstance(outcome, Committed):
+            log.debug(
+                "batch",
+                events=len(submissions),
+                recorded=len(outcome.batch.entries),
+                size=outcome.head.size,
+                ms=round(seconds * 1000, 2),
+            )
+        return outcome
+
+    def _commit(self, submissions: list[Submission]) -> Committed | Exception:
+        head = self._writer.head
         try:
-            committed = self._writer.write(submissions, self._clock())
+            return self._writer.write(submissions, self.clock.now_us(head.recorded_at_us if head else 0))
         except LedgerError as error:
             return error
         except Exception as error:
             # Whatever this is, its senders must not wait for ever, and the next batch must find the writer alive.
             log.exception("batch_failed", events=len(submissions))
             return error
-        log.debug(
-            "batch",
-            events=len(submissions),
-            recorded=len(committed.batch.entries),
-            size=committed.head.size,
-            ms=round((time.perf_counter() - started) * 1000, 2),
-        )
-        return committed
 
 
 def _may_be_of_one(outcome: Committed | Exception) -> bool:

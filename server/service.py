@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import structlog
@@ -15,16 +14,21 @@ from grpc_reflection.v1alpha import reflection
 from ledger.errors import BadInput, Reason
 from ledger.note import NoteSigner
 from server.admission import Admission, PublicKeys
+from server.allowance import Allowances
 from server.arrivals import Arrivals
 from server.config import Settings, Tls, require_address
 from server.grpc.answers import Answers
+from server.grpc.appends import Appends
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
 from server.grpc.registry_service import RegistryService
+from server.grpc.streams import Streams
 from server.grpc.watching import Watching
+from server.health import Health
 from server.proofs import Proofs
 from server.sequencer import Sequencer
 from server.store.store import Store
+from server.telemetry.telemetry import Telemetry
 from server.witnessing.publication import take_up
 from server.witnessing.pusher import Pusher
 from server.writer import Writer
@@ -56,7 +60,7 @@ class Service:
             signers: the log's keys; several while it changes its key.
 
         Raises:
-            BadInput: as `Pusher` says.
+            BadInput: as `Pusher` and `Telemetry` say.
         """
         self._settings = settings
         self._store = store
@@ -68,12 +72,19 @@ class Service:
             if policy is not None
             else None
         )
-        self._sequencer = Sequencer(self._writer, limits=settings.limits)
-        self._verifying = ThreadPoolExecutor(settings.verify_threads, thread_name_prefix="verify")
-        self._reading = ThreadPoolExecutor(settings.read_threads, thread_name_prefix="read")
-        self._receipts = ThreadPoolExecutor(1, thread_name_prefix="receipts")
+        self.telemetry = Telemetry(settings.metrics_listen, settings.otlp_endpoint)
+        self.telemetry.watch(store)
+        self._sequencer = Sequencer(self._writer, limits=settings.limits, observer=self.telemetry.observer)
+        self._verifying = self.telemetry.threads(settings.verify_threads, "verify")
+        self._reading = self.telemetry.threads(settings.read_threads, "read")
+        self._receipts = self.telemetry.threads(1, "receipts")
         self._health = health.aio.HealthServicer()
         self._errors = ErrorInterceptor()
+        self.health = Health(
+            store, is_alive=lambda: self._sequencer.is_alive, writes=lambda: self._sequencer.is_alive
+        )
+        """Whether it is well."""
+        self._looking: asyncio.Task[None] | None = None
         self._server = self._build(store)
         self._serving = False
         self.address = ""
@@ -98,11 +109,19 @@ class Service:
         self.address = self._listen()
         self._sequencer.start()
         self._arrivals.start()
+        await self.telemetry.start(
+            self.health,
+            self._store,
+            policy=self._settings.witness_policy,
+            sequencer=self._sequencer,
+            pusher=self._pusher,
+        )
         await self._server.start()
         if self._pusher is not None:
             self._pusher.start(published)
-        for name in ("", LEDGER, REGISTRY):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self.health.started()
+        await self._tell_health(ready=True)
+        self._looking = asyncio.create_task(self.health.follow(self._tell_health))
         self._serving = True
         log.info(
             "serving",
@@ -116,15 +135,22 @@ class Service:
         """Take no new calls, let those in flight end, write what waits, and end."""
         if self._serving:
             log.info("stopping")
+        self.health.stopping()
+        if self._looking is not None:
+            self._looking.cancel()
         await self._health.enter_graceful_shutdown()
+        self._streams.stop()
         await self._arrivals.stop()
         await self._end_calls()
         if self._pusher is not None:
             await asyncio.to_thread(self._pusher.stop)
+        await self.telemetry.stop()
         await self._sequencer.stop()
+        self.health.close()
         self._verifying.shutdown()
         self._reading.shutdown()
         self._receipts.shutdown()
+        await asyncio.to_thread(self.telemetry.flush)
         head = self._writer.head
         if self._serving and head is not None:
             log.info("stopped", size=head.size)
@@ -142,9 +168,15 @@ class Service:
         """Return when the server has ended."""
         await self._server.wait_for_termination()
 
+    async def _tell_health(self, *, ready: bool) -> None:
+        """Have gRPC's health service say so."""
+        status = health_pb2.HealthCheckResponse
+        for name in ("", LEDGER, REGISTRY):
+            await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
+
     def _build(self, store: Store) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[self._errors],
+            interceptors=[*self.telemetry.interceptors, self._errors],
             maximum_concurrent_rpcs=self._settings.concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", self._settings.max_request_bytes),
@@ -156,7 +188,15 @@ class Service:
         )
         proofs = Proofs(store)
         answers = Answers(store, proofs, self._reading, self._receipts)
-        admission = Admission(PublicKeys(store), self._verifying, self._settings.limits)
+        allowance = self._settings.key_allowance
+        admission = Admission(
+            PublicKeys(store),
+            self._verifying,
+            self._settings.verify_threads,
+            self._settings.limits,
+            allowances=None if allowance is None else Allowances(allowance),
+            observer=self.telemetry.observer,
+        )
         self._arrivals = Arrivals(answers.size)
         self._sequencer.announce = self._arrivals.announce
         watching = Watching(
@@ -165,7 +205,9 @@ class Service:
             most=self._settings.watchers,
             readers=max(1, self._settings.read_threads // 2),
         )
-        ledger = LedgerService(admission, self._sequencer, answers, proofs, watching)
+        appends = Appends(admission, self._sequencer, answers, proofs)
+        self._streams = Streams(appends, self._settings.limits)
+        ledger = LedgerService(appends, self._streams, answers, proofs, watching)
         ledger_service_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, server)
         registry_service_pb2_grpc.add_RegistryServiceServicer_to_server(RegistryService(answers), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

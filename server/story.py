@@ -12,6 +12,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from ledger.chain_key import ChainKey, ChainKind
+from ledger.entry import MAX_ENTRY_BYTES
 from ledger.errors import BadInput, Conflict, Reason
 from ledger.state import PartyKey, PurchaseKey, Sold
 from server.store import queries, registry
@@ -100,10 +101,10 @@ def introductions(
         purchases = load(connection, PurchaseKey, key_ids - keys.keys())
         indexes = {key.added_index for key in keys.values()} | {key.added_index for key in purchases.values()}
         new = {index for index in indexes if index < size} - found.keys()
-        room -= queries.bytes_of_entries(connection, new)
-        if room < 0:
+        if _may_be_too_long(new, room) and queries.bytes_of_entries(connection, new) > room:
             raise _too_long("entries with their registrations", "ask for fewer, or without registrations")
         asking = queries.entries_at(connection, new)
+        room -= sum(len(entry.data) for entry in asking)
         found |= {entry.index: entry for entry in asking}
     return [found[index] for index in sorted(found)]
 
@@ -120,7 +121,9 @@ class _Story:
     def indexes(self) -> list[int]:
         """All of them, in the order of the log, after a look that the entries are not too long."""
         self._go_on()
-        if queries.bytes_of_entries(self._connection, self._indexes) > MAX_STORY_BYTES:
+        if _may_be_too_long(self._indexes, MAX_STORY_BYTES) and (
+            queries.bytes_of_entries(self._connection, self._indexes) > MAX_STORY_BYTES
+        ):
             raise _too_long("story", "read the chains one by one")
         return sorted(self._indexes)
 
@@ -165,6 +168,11 @@ def _bounded(found: C) -> C:
             expected=f"at most {MAX_STORY}; read the chains one by one",
         )
     return found
+
+
+def _may_be_too_long(indexes: Collection[int], room: int) -> bool:
+    """Whether these entries have to be measured: a few fit, however long each is."""
+    return len(indexes) * MAX_ENTRY_BYTES > room
 
 
 def _too_long(subject: str, instead: str) -> BadInput:

@@ -7,6 +7,7 @@ it is durable, for speed; what a crash of the machine leaves behind is not what 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import pwd
 import shutil
@@ -35,8 +36,13 @@ _NOT_DURABLE = (
 )
 _SERVERS_ACCOUNTS = ("postgres", "nobody")
 
-# The shell outlives a killed test process by as long as the pipe takes to close. INT is a fast shutdown.
-_HOLDER = '"$@" & server=$!; read -r _; kill -INT $server; wait $server'
+# Each line is a signal, after which the server starts anew; the end of them is the end of it. QUIT is what a crash
+# looks like to the clients, INT an orderly shutdown. The test process itself must not fork for this: gRPC runs in it.
+_HOLDER = """
+"$@" & server=$!
+while read -r signal; do kill -"$signal" $server; wait $server; "$@" & server=$!; done
+kill -INT $server; wait $server
+"""
 
 _TABLES = """
     SELECT relname, relnatts::int FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
@@ -48,55 +54,56 @@ class Cluster:
     """A server with its data, reached by a socket in its folder and by a port of 127.0.0.1."""
 
     def __init__(self, programs: Path) -> None:
-        self._programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="suyuan-pg-"))
         self._account = _account()
         self._log = (self.folder / "log").open("ab")
-        self._holder: subprocess.Popen[bytes] | None = None
         self._numbers = count()
         if self._account:
             shutil.chown(self.folder, self._account)
-        self._run("initdb", "--pgdata", self._data, "--auth=trust", "--username=suyuan", "--encoding=UTF8",
-                  "--locale=C", "--no-sync")  # fmt: skip
-        self.start()
-
-    @property
-    def _data(self) -> Path:
-        return self.folder / "data"
-
-    def start(self) -> None:
-        """Start the server, on a free port, and wait until it answers."""
-        settings = [word for setting in _NOT_DURABLE for word in ("-c", setting)]
-        server = [self._programs / "postgres", "-D", self._data, "-k", self.folder, "-h", "", *settings]
-        self._holder = subprocess.Popen(
-            ["sh", "-c", _HOLDER, "sh", *server],
-            stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, cwd=self.folder, **self._as_account,
+        done = subprocess.run(
+            [*self._as_account, programs / "initdb", "--pgdata", self.folder / "data", "--auth=trust",
+             "--username=suyuan", "--encoding=UTF8", "--locale=C", "--no-sync"],
+            check=False, capture_output=True, text=True, timeout=120, cwd=self.folder,
         )  # fmt: skip
-        deadline = time.monotonic() + _STARTUP_S
-        while True:
-            try:
-                self.admin().close()
-            except psycopg.OperationalError:
-                if self._holder.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError(f"no server:\n{(self.folder / 'log').read_text()}") from None
-                time.sleep(0.02)
-            else:
-                return
+        assert done.returncode == 0, done.stderr
+        settings = [word for setting in _NOT_DURABLE for word in ("-c", setting)]
+        server = [programs / "postgres", "-D", self.folder / "data", "-k", self.folder, "-h", "", *settings]
+        self._holder = subprocess.Popen(
+            [*self._as_account, "sh", "-c", _HOLDER, "sh", *server],
+            stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, cwd=self.folder,
+        )  # fmt: skip
+        self._wait(before="")
 
-    def stop(self, mode: str = "immediate") -> None:
-        """Stop the server; `immediate` is what a crash looks like to its clients."""
-        if self._holder is None:
-            return
-        if self._holder.poll() is None:
-            self._run("pg_ctl", "stop", "--pgdata", self._data, f"--mode={mode}", "--silent")
-        self._holder.communicate(timeout=_STARTUP_S)
-        self._holder = None
+    def restart(self, signal: str = "QUIT") -> None:
+        """Stop the server by a signal and start it again; QUIT is what a crash looks like to its clients."""
+        before = self._server()
+        pipe = self._holder.stdin
+        assert pipe is not None
+        pipe.write(f"{signal}\n".encode())
+        pipe.flush()
+        self._wait(before)
 
     def end(self) -> None:
         """Stop the server and remove everything."""
-        self.stop()
+        self._holder.communicate(timeout=_STARTUP_S)
         self._log.close()
         shutil.rmtree(self.folder)
+
+    def _wait(self, before: str) -> None:
+        """Wait until another server than the one before answers."""
+        deadline = time.monotonic() + _STARTUP_S
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                if self._server() != before:
+                    return
+            if self._holder.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"no server:\n{(self.folder / 'log').read_text()}")
+            time.sleep(0.02)
+
+    def _server(self) -> str:
+        """When the server that answers was started."""
+        with self.admin() as connection:
+            return str(connection.execute("SELECT pg_postmaster_start_time()").fetchone())
 
     def admin(self, name: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """A connection that may do everything, without transactions."""
@@ -119,21 +126,20 @@ class Cluster:
         return self.folder / ".s.PGSQL.5432"
 
     @property
-    def _as_account(self) -> dict[str, object]:
-        return {"user": self._account, "group": pwd.getpwnam(self._account).pw_gid, "extra_groups": []} if (
-            self._account
-        ) else {}  # fmt: skip
-
-    def _run(self, program: str, *args: object) -> None:
-        done = subprocess.run(
-            [self._programs / program, *map(str, args)],
-            check=False, capture_output=True, text=True, timeout=120, cwd=self.folder, **self._as_account,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    def _as_account(self) -> list[str]:
+        """What goes in front of a command: PostgreSQL refuses to run as root."""
+        if self._account is None:
+            return []
+        return [
+            "setpriv",
+            f"--reuid={self._account}",
+            f"--regid={pwd.getpwnam(self._account).pw_gid}",
+            "--clear-groups",
+        ]
 
 
 def _account() -> str | None:
-    """Whose process the server is: PostgreSQL refuses to run as root."""
+    """Whose process the server is, if not ours."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

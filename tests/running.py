@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import preloaded
 from world import ORIGIN, City
 
 from ledger.envelope import Envelope
@@ -26,13 +27,7 @@ _STARTUP_S = 30
 
 def operator(*args: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run an operator's command to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server", *map(str, args)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = preloaded.run("-m", "server", *args)
     assert done.returncode == 0 or not check, done.stderr
     return done
 
@@ -47,15 +42,24 @@ class RunningService:
     http: str = ""
     """URL of the HTTP read side, where it was asked for with `--http`."""
     vkey: str = ""
-    process: subprocess.Popen[bytes] | None = None
+    process: preloaded.Process | subprocess.Popen[str] | None = None
     flags: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
+    """What runs the process: a command with its arguments that becomes what is given to it, such as setpriv."""
     channel: grpc.Channel | None = field(default=None, repr=False)
     founding: list[Envelope] = field(default_factory=list, repr=False)
+    url: str = ""
+    """Of the database, where it is no SQLite file."""
 
     @property
     def database(self) -> Path:
         """The SQLite file."""
         return self.folder / "log.db"
+
+    @property
+    def where(self) -> str:
+        """The database, as commands are told."""
+        return self.url or str(self.database)
 
     @property
     def log_key(self) -> Path:
@@ -77,11 +81,16 @@ class RunningService:
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
         with (self.folder / "service.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve", "--database", self.database, "--log-key", self.log_key,
-                 "--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs", *self.flags],
-                stdout=log, stderr=log,
+            words = (
+                "-m", "server", "serve", "--database", self.where, "--log-key", self.log_key,
+                "--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs", *self.flags,
             )  # fmt: skip
+            if self.under:
+                self.process = subprocess.Popen(
+                    [*self.under, sys.executable, *map(str, words)], stdout=log, stderr=log, text=True
+                )
+            else:
+                self.process = preloaded.start(*words, log=log)
         deadline = time.monotonic() + _STARTUP_S
         while not (ready.exists() and ready.read_text().endswith("\n")):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -118,25 +127,25 @@ class RunningService:
         return self.channel
 
 
-def new_log(folder: Path, origin: str = ORIGIN) -> RunningService:
-    """A log with its genesis, not yet served."""
+def new_log(folder: Path, origin: str = ORIGIN, url: str = "") -> RunningService:
+    """A log with its genesis, not yet served; in an SQLite file, or in the database that the URL names."""
     folder.mkdir(parents=True, exist_ok=True)
-    service = RunningService(folder, City())
+    service = RunningService(folder, City(), url=url)
     genesis = folder / "genesis.bin"
     founding = service.city.founding() if origin == ORIGIN else [service.city.genesis(origin)]
     genesis.write_bytes(founding[0].raw)
-    operator("init", "--genesis", genesis, "--database", service.database, "--log-key", service.log_key)
-    service.vkey = operator(
-        "vkey", "--database", service.database, "--log-key", service.log_key
-    ).stdout.strip()
+    operator("init", "--genesis", genesis, "--database", service.where, "--log-key", service.log_key)
+    service.vkey = operator("vkey", "--database", service.where, "--log-key", service.log_key).stdout.strip()
     service.founding = founding[1:]
     return service
 
 
 @contextmanager
-def running_service(folder: Path, *flags: str, origin: str = ORIGIN) -> Iterator[RunningService]:
+def running_service(
+    folder: Path, *flags: str, origin: str = ORIGIN, url: str = ""
+) -> Iterator[RunningService]:
     """A service with the city's founding recorded; ends with the block."""
-    service = new_log(folder, origin)
+    service = new_log(folder, origin, url)
     service.flags = flags
     try:
         service.start()
@@ -156,10 +165,9 @@ def running_http(database: Path, *flags: object) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         ready, written = Path(folder, "ready"), Path(folder, "log")
         with written.open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve-http", "--database", database, "--listen", "127.0.0.1:0",
-                 "--ready-file", ready, "--json-logs", *map(str, flags)],
-                stdout=log, stderr=log,
+            process = preloaded.start(
+                "-m", "server", "serve-http", "--database", database, "--listen", "127.0.0.1:0",
+                "--ready-file", ready, "--json-logs", *flags, log=log,
             )  # fmt: skip
         try:
             deadline = time.monotonic() + _STARTUP_S

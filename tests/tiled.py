@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -163,12 +164,17 @@ class _FolderHandler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serving(files: dict[str, bytes], *, protocol: str = "HTTP/1.1", last: bool = False) -> Iterator[Server]:
-    """A server of these files on a free port; ends with the block."""
+def serving(
+    files: dict[str, bytes],
+    *,
+    protocol: str = "HTTP/1.1",
+    last: bool = False,
+    certificate: tuple[Path, Path] | None = None,
+) -> Iterator[Server]:
+    """A server of these files on a free port, over TLS if it is given a certificate and its key; ends with the block."""
     shown = Server(files, last=last)
-    with _listening(
-        type("Handler", (_Handler,), {"shown": shown, "protocol_version": protocol})
-    ) as shown.url:
+    handler = type("Handler", (_Handler,), {"shown": shown, "protocol_version": protocol})
+    with _listening(handler, certificate) as shown.url:
         try:
             yield shown
         finally:
@@ -187,13 +193,23 @@ def serving_folder(folder: Path, files: dict[str, bytes]) -> Iterator[Server]:
 
 
 @contextmanager
-def _listening(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+def _listening(
+    handler: Callable[..., BaseHTTPRequestHandler], certificate: tuple[Path, Path] | None = None
+) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*certificate)
+            # The handshake is for the thread of each connection.
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            port = server.server_address[1]
+            yield f"http://127.0.0.1:{port}" if certificate is None else f"https://localhost:{port}"
         finally:
             server.shutdown()
             thread.join()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import preloaded
 import urllib3
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -104,7 +105,7 @@ class RunningWitness:
     """What Python runs; by default the command `suyuan`."""
     ready: str = "ready"
     """Name of its ready file; one for each process in the same folder."""
-    process: subprocess.Popen[bytes] | None = None
+    process: preloaded.Process | subprocess.Popen[str] | None = None
 
     @property
     def database(self) -> Path:
@@ -118,25 +119,19 @@ class RunningWitness:
 
     def run(self, *args: object) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
-        process = self.begin(*args)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return preloaded.run(*self._command(*args))
 
-    def begin(self, *args: object) -> subprocess.Popen[str]:
+    def begin(self, *args: object) -> preloaded.Process | subprocess.Popen[str]:
         """Start the command, whatever comes of it."""
-        return subprocess.Popen(
-            self._command(*args), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        return preloaded.start(*self._command(*args))
 
     def start(self) -> None:
         """Start the process and wait until it answers."""
         ready = self.folder / self.ready
         ready.unlink(missing_ok=True)
         with (self.folder / "witness.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command("--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs"),
-                stdout=log,
-                stderr=log,
+            self.process = preloaded.start(
+                *self._command("--listen", "127.0.0.1:0", "--ready-file", ready, "--json-logs"), log=log
             )
         deadline = time.monotonic() + _STARTUP_S
         while not (ready.exists() and ready.read_text().endswith("\n")):
@@ -161,7 +156,7 @@ class RunningWitness:
 
     def _command(self, *args: object) -> list[str]:
         return [
-            sys.executable, "-c", self.program, "regulator", "witness", "--key", str(self.folder / "witness.pem"),
+            "-c", self.program, "regulator", "witness", "--key", str(self.folder / "witness.pem"),
             "--database", str(self.database), *self.flags, *map(str, args),
         ]  # fmt: skip
 

@@ -12,13 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
 
-from ledger.audit import Auditor, AuditReport
+from ledger.audit import Auditor
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import Checkpoint
 from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, NotAuthorized, Reason, ServiceFault
 from ledger.event import Event, Kind
+from ledger.findings import AuditReport
 from ledger.keys import PrivateKey
 from ledger.merkle import leaf_hash
 from ledger.rules import Judgement, identify, judge

@@ -19,10 +19,11 @@ from typing import Final, TypeAlias
 from clients.audit.memory import AuditMemory
 from clients.audit.signatures import LAG, Batch, Verifiers
 from clients.tiles.log import TiledLog
-from ledger.audit import Auditor, AuditReport, Finding
+from ledger.audit import Auditor
 from ledger.checkpoint import Checkpoint
 from ledger.envelope import Envelope
 from ledger.errors import BrokenProof, Conflict, LedgerError, Reason, ServiceFault
+from ledger.findings import AuditReport, Finding
 from ledger.frontier import Frontier
 from ledger.keys import PublicKey
 from ledger.merkle import HASH_SIZE, NodeReader, Subtree, consistency_proof, verify_consistency

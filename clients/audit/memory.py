@@ -26,8 +26,9 @@ from typing import Any, Final, Self
 from clients.audit.records import NEAR, StoredState
 from clients.audit.signatures import Batch
 from clients.new_file import ensure_private
-from ledger.audit import AuditReport, Finding, Standing
+from ledger.audit import Standing
 from ledger.errors import BadInput, LedgerError, Reason, ServiceFault
+from ledger.findings import AuditReport, Finding
 from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import HASH_SIZE
 from ledger.rules import LATEST_RULES

@@ -17,10 +17,11 @@ from clients.cli.output import Progress, shown
 from clients.cli.session import Local, Session
 from clients.cli.status import Status, status_of, verdict_of
 from clients.trust import MemoryTrust
-from ledger.audit import Auditor, AuditReport
+from ledger.audit import Auditor
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.contradiction import Contradiction
 from ledger.errors import BrokenProof, LedgerError, Reason
+from ledger.findings import AuditReport
 from ledger.note import SignedNote
 
 _PAGE: Final = 1_000

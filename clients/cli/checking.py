@@ -107,13 +107,23 @@ def watch(
             "--command", metavar="COMMAND", help="Run this without a shell, the alert on its standard input."
         ),
     ] = None,
+    max_silence: Annotated[
+        int | None,
+        typer.Option(
+            "--max-silence",
+            min=1,
+            metavar="SECONDS",
+            help="Also raise the alarm when the log shows no larger checkpoint for so long, and go on.",
+        ),
+    ] = None,
     jobs: JobsOption = None,
 ) -> None:
     """Follow a log for ever, audit what is new, and raise the alarm at the first violation.
 
     Each new checkpoint is a line. A log that does not answer is asked again, ever more seldom, at least every five
     minutes or, if that is longer, every interval. When something does not
-    hold, the alert goes to --webhook and to --command, and the command ends with the verdict's exit status.
+    hold, the alert goes to --webhook and to --command, and the command ends with the verdict's exit status. A log that is
+    silent is no violation: with --max-silence it is told once, each time that it falls silent.
 
     Example:
       suyuan regulator watch https://ledger.example/fuzhou --command "mail -s ledger duty@example.gov"
@@ -121,7 +131,9 @@ def watch(
     from clients.cli import watching  # noqa: PLC0415 - HTTP and SQLite take long to load
 
     alarm = watching.Alarm(webhook, alert_command, timeout_s=session.timeout_s)
-    raise typer.Exit(watching.watch(session, url, interval_s=interval, alarm=alarm, jobs=jobs))
+    raise typer.Exit(
+        watching.watch(session, url, interval_s=interval, alarm=alarm, jobs=jobs, max_silence_s=max_silence)
+    )
 
 
 def checkpoint(

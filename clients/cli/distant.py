@@ -22,10 +22,10 @@ from clients.cli.session import Session
 from clients.cli.status import Status, verdict_of
 from clients.tiles.fetch import Site
 from clients.tiles.log import TiledLog
-from ledger.audit import AuditReport
 from ledger.checkpoint import Checkpoint, open_checkpoint
 from ledger.contradiction import Contradiction
 from ledger.errors import BrokenProof, Reason
+from ledger.findings import AuditReport
 
 
 @dataclass(frozen=True, slots=True)

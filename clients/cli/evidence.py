@@ -155,7 +155,7 @@ def _texts(sentences: Iterable[Said]) -> list[RenderableType]:
     from rich.padding import Padding  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    return [Padding(Text(shown(said.english)), (0, 0, 0, 2)) for said in sentences]
+    return [Padding(Text(shown(said.english)), (0, 0, 0, 2), expand=False) for said in sentences]
 
 
 def _name(party: str, checked: CheckedEvidence) -> str:

@@ -43,6 +43,10 @@ _TOKEN = re.compile(r"(suyuan-purchase-v[0-9]+:)[A-Za-z0-9_-]+")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
+# Columns; no line is as long, as an event has at most 48 KiB.
+_UNBROKEN = 1 << 16
+
+
 class Progress(Protocol):
     """Is told how many are done, and how many there are."""
 
@@ -73,13 +77,18 @@ class Output:
     def drawing(
         self, record: Callable[[], Mapping[str, Any]], drawing: Callable[[], Iterable[RenderableType]]
     ) -> None:
-        """Print a result that is drawn to the width of the terminal, one part after the other."""
+        """Print a result that is drawn to the width of the terminal, one part after the other.
+
+        Where there is no terminal, and nobody says how wide it should be (`COLUMNS`), no line is broken.
+        """
         if self.is_json:
             self.result(record(), ())
             return
         from rich.console import Console  # noqa: PLC0415 - most commands draw nothing, and it takes long to load
 
         console = Console(highlight=False, emoji=False, markup=False)
+        if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+            console.width = _UNBROKEN
         for part in drawing():
             with console.capture() as drawn:
                 console.print(part)

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 _RETRY_AFTER_S: Final = (0.3, 1.0)
 """The same envelope gets the same receipt however often it is sent, so a lost answer is asked for again."""
 
-_PASSING: Final = frozenset(
-    {Reason.UNREACHABLE, Reason.OVERLOADED, Reason.STOPPING, Reason.STORE_UNAVAILABLE}
-)
+_PASSING: Final = frozenset({Reason.UNREACHABLE, Reason.STOPPING, Reason.STORE_UNAVAILABLE})
+"""What may have gone by a moment later. To a service that is busy the SDK has come back already."""
 
 
 @dataclass(frozen=True, slots=True)

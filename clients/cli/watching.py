@@ -10,7 +10,7 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import urllib3
@@ -112,7 +112,45 @@ class Alarm:
             note(f"The command that was told of the alert ended with status {done.returncode}")
 
 
-def watch(session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs: int | None) -> Status:
+class _Silence:
+    """How long a log has shown nothing new; tells once for each silence."""
+
+    def __init__(self, most_s: float | None, tell: Callable[[ServiceFault], None]) -> None:
+        self._most_s = most_s
+        self._tell = tell
+        self._due: float | None = None
+        self.end()
+
+    def end(self) -> None:
+        """The log has shown something new."""
+        self._due = None if self._most_s is None else time.monotonic() + self._most_s
+
+    def rest(self, pause_s: float) -> None:
+        """Wait, and tell of a silence that has become too long by then when it has."""
+        until = time.monotonic() + pause_s
+        if self._due is not None and self._due <= until:
+            time.sleep(max(self._due - time.monotonic(), 0))
+            self._due = None
+            self._tell(
+                ServiceFault(
+                    Reason.UNREACHABLE,
+                    "the log's checkpoint",
+                    given=f"none that is larger in the last {self._most_s:g} s",
+                    expected=f"one at least every {self._most_s:g} s (--max-silence)",
+                )
+            )
+        time.sleep(max(until - time.monotonic(), 0))
+
+
+def watch(
+    session: Session,
+    url: str,
+    *,
+    interval_s: float,
+    alarm: Alarm,
+    jobs: int | None,
+    max_silence_s: float | None = None,
+) -> Status:
     """Follow the log until something does not hold, or somebody ends it; returns the exit status.
 
     Args:
@@ -121,18 +159,27 @@ def watch(session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs: 
         interval_s: how often to look.
         alarm: whom to tell.
         jobs: as in `clients.cli.distant.audit`.
+        max_silence_s: after how long without a larger checkpoint the alarm is raised too; None: never.
 
     Raises:
         BadInput: the URL or the memory cannot be used.
     """
+
+    def tell_silence(fault: ServiceFault) -> None:
+        note(shown(str(fault)))
+        alarm.raise_({**_about(session, url, Status.UNREACHABLE), "error": error_record(fault)})
+
+    silence = _Silence(max_silence_s, tell_silence)
     try:
         with stoppable():
-            return _follow(session, url, interval_s=interval_s, alarm=alarm, jobs=jobs)
+            return _follow(session, url, interval_s=interval_s, alarm=alarm, jobs=jobs, silence=silence)
     except Stopped:
         return Status.OK
 
 
-def _follow(session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs: int | None) -> Status:
+def _follow(
+    session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs: int | None, silence: _Silence
+) -> Status:
     pause_s = interval_s
     size, missing = -1, 0
     while True:
@@ -141,7 +188,7 @@ def _follow(session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs
                 audited = audit_once(session, url, (), jobs=jobs, progress=progress)
         except ServiceFault as fault:
             note(f"{shown(str(fault))}; asking again in {pause_s:g} s")
-            time.sleep(pause_s)
+            silence.rest(pause_s)
             pause_s = max(interval_s, min(2 * pause_s, LONGEST_PAUSE_S))
             continue
         except LedgerError as error:
@@ -153,7 +200,7 @@ def _follow(session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs
         missing = missing + 1 if audited.is_missing else 0
         if audited.is_missing and missing < MISSING_ROUNDS:
             note(f"{shown(audited.report.findings[-1].message)}; asking again in {pause_s:g} s")
-            time.sleep(pause_s)
+            silence.rest(pause_s)
             pause_s = max(interval_s, min(2 * pause_s, LONGEST_PAUSE_S))
             continue
         pause_s = interval_s
@@ -164,7 +211,8 @@ def _follow(session: Session, url: str, *, interval_s: float, alarm: Alarm, jobs
         if audited.report.size != size:
             size = audited.report.size
             _tell(session, audited)
-        time.sleep(interval_s)
+            silence.end()
+        silence.rest(interval_s)
 
 
 def _about(session: Session, url: str, status: Status) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 
 from clients.new_file import file_refusal
+from clients.witness.alone import alone
 from clients.witness.bounds import Bounds
 from clients.witness.http import WitnessApp
 from clients.witness.memory import Memory
@@ -50,11 +51,16 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends at once.
 
     Raises:
-        BadInput: the address cannot be had, or a file cannot be used (`INVALID_REQUEST`).
+        BadInput: the address cannot be had, a file cannot be used, or another process serves the database
+            (`INVALID_REQUEST`).
         ServiceFault: the database does not answer (`STORE_UNAVAILABLE`).
     """
     configure_logs(as_json=settings.json_logs)
-    with closing(Memory(settings.database)) as writing, closing(Memory(settings.database)) as reading:
+    with (
+        alone(settings.database),
+        closing(Memory(settings.database)) as writing,
+        closing(Memory(settings.database)) as reading,
+    ):
         keys = [cosigner.vkey for cosigner in settings.cosigners]
         for earlier in writing.identify(keys, _clock_s()):
             # Right after a change of keys; otherwise somebody has mixed up two witnesses.
@@ -79,10 +85,22 @@ def configure_logs(*, as_json: bool) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_LastingStream()),  # type: ignore[arg-type]  # it only writes and flushes
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Forwarding()], force=True)
+
+
+class _LastingStream:
+    """Standard error. A line that cannot be written is lost: a full disk or a closed pipe ends nobody's work."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class _Forwarding(logging.Handler):

@@ -39,7 +39,6 @@ def first_reads(event: Event, key_id: bytes) -> Iterator[Wanted]:
     yield Recorded, event.id
     yield ChainHead, str(event.chain)
     yield PartyKey, key_id
-    yield PurchaseKey, key_id
     if event.chain.kind in _PARTIES:
         yield Party, str(event.chain)
         yield Party, str(event.chain.company)
@@ -61,7 +60,9 @@ def second_reads(event: Event, key_id: bytes, known: Reader) -> Iterator[Wanted]
         known: what the first reads have found, and nothing else.
     """
     key = known.get(PartyKey, key_id)
-    if key is not None:
+    if key is None:
+        yield PurchaseKey, key_id
+    else:
         company = str(ChainKey.parse(key.party).company)
         yield Party, key.party
         yield Party, company

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from server.commands import care, making, serving
+from server.commands import backing_up, care, making, migrating, serving
 
 app = typer.Typer(
     name="operator",
@@ -21,5 +21,8 @@ app.command("serve")(serving.serve_command)
 app.command("serve-http")(serving.serve_http_command)
 app.command("rebuild")(care.rebuild_command)
 app.command("check")(care.check_command)
+app.command("backup")(backing_up.backup_command)
+app.command("restore")(backing_up.restore_command)
+app.command("migrate")(migrating.migrate_command)
 app.command()(making.vkey)
 app.command()(care.witnesses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,9 +21,11 @@ from server.commands.options import (
     progress_bar,
 )
 from server.config import read_witness_policy
-from server.rebuild import Damage, check, rebuild
+from server.store.database import Database
 from server.store.store import Store
-from server.witnessing.report import witness_report
+
+if TYPE_CHECKING:
+    from server.rebuild import Damage
 
 
 def rebuild_command(
@@ -37,6 +40,8 @@ def rebuild_command(
 
     Example: `suyuan operator rebuild --database suyuan.db`
     """
+    from server.rebuild import rebuild  # noqa: PLC0415 - help needs none of it
+
     store = Store.open(database)
     try:
         with progress_bar("Replaying") as progress:
@@ -59,6 +64,8 @@ def check_command(
 
     Example: `suyuan operator check`
     """
+    from server.rebuild import Damage  # noqa: PLC0415 - as above
+
     try:
         damage = _check(database, log_keys)
     except LedgerError as error:
@@ -89,6 +96,8 @@ def witnesses(
     """
     if witness_policy is None:
         raise typer.BadParameter("--witness-policy says whose cosignatures count")
+    from server.witnessing.report import witness_report  # noqa: PLC0415 - as above
+
     store = Store.open(database, read_only=True)
     try:
         vkeys = vkeys_of(store, database, log_keys)
@@ -99,7 +108,9 @@ def witnesses(
     raise typer.Exit(0 if told.quorum else 1)
 
 
-def _check(database: str, log_keys: list[Path]) -> Damage:
+def _check(database: Database, log_keys: list[Path]) -> Damage:
+    from server.rebuild import check  # noqa: PLC0415 - as above
+
     store = Store.open(database, read_only=True)
     try:
         vkeys = vkeys_of(store, database, log_keys)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ledger.errors import BadInput, Conflict, LedgerError, Reason
 from ledger.event import Kind
 from ledger.sequence import Sequenced, Submission
+from server.clock import wall_clock_us
 from server.commands.opening import origin_of, vkeys_of
 from server.commands.options import (
     DEFAULT_DATABASE,
@@ -24,8 +25,8 @@ from server.commands.options import (
     print_result,
 )
 from server.config import read_log_keys
-from server.sequencer import wall_clock_us
 from server.store import queries
+from server.store.database import Database
 from server.store.store import Store
 from server.writer import Writer
 
@@ -67,7 +68,7 @@ def init(
     finally:
         store.close()
     vkeys = [str(signer.vkey) for signer in signers]
-    result = {"origin": origin, "vkey": vkeys[0], "vkeys": vkeys, "database": database, "made": made}
+    result = {"origin": origin, "vkey": vkeys[0], "vkeys": vkeys, "database": str(database), "made": made}
     text = "\n".join(
         [
             f"{'Made' if made else 'There already is'} the log {origin} in {database}",
@@ -121,7 +122,7 @@ def _make_log_key(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _require_same_genesis(writer: Writer, submission: Submission, database: str) -> None:
+def _require_same_genesis(writer: Writer, submission: Submission, database: Database) -> None:
     verdict = writer.write([submission], wall_clock_us()).batch.verdicts[0]
     if isinstance(verdict, LedgerError | Sequenced) or verdict.recorded.index != 0:
         raise Conflict(
@@ -132,7 +133,7 @@ def _require_same_genesis(writer: Writer, submission: Submission, database: str)
         )
 
 
-def _require_origin(store: Store, database: str, origin: str) -> None:
+def _require_origin(store: Store, database: Database, origin: str) -> None:
     with store.snapshot() as connection:
         empty = queries.head(connection) is None
     there = origin if empty else origin_of(store, database)

@@ -13,10 +13,11 @@ from ledger.note import SignedNote, VerifierKey
 from server.config import read_log_keys
 from server.store import queries
 from server.store.damage import damage_of
+from server.store.database import Database
 from server.store.store import Store
 
 
-def origin_of(store: Store, database: str) -> str:
+def origin_of(store: Store, database: Database) -> str:
     """The log's identity, from its genesis: views may be damaged."""
     with store.snapshot() as connection:
         first = queries.entries_from(connection, 0, 1)
@@ -54,12 +55,12 @@ def require_key_of_log(store: Store, vkeys: list[VerifierKey]) -> None:
         )
 
 
-def vkeys_of(store: Store, database: str, log_keys: list[Path]) -> list[VerifierKey]:
+def vkeys_of(store: Store, database: Database, log_keys: list[Path]) -> list[VerifierKey]:
     """The public halves of the log's keys."""
     return [signer.vkey for signer in read_log_keys(log_keys, origin_of(store, database))]
 
 
-def require_signed_by(store: Store, database: str, keys: list[VerifierKey]) -> None:
+def require_signed_by(store: Store, database: Database, keys: list[VerifierKey]) -> None:
     """Refuse a database without a log, and keys with which readers could not verify it."""
     with store.snapshot() as connection:
         head = queries.head(connection)
@@ -70,7 +71,7 @@ def require_signed_by(store: Store, database: str, keys: list[VerifierKey]) -> N
         open_checkpoint(note.encode(), Checkpoint.parse(note.text).origin, keys)
 
 
-def no_log(database: str) -> BadInput:
+def no_log(database: Database) -> BadInput:
     """A `NOT_FOUND`, to be raised."""
     return BadInput(
         Reason.NOT_FOUND, f"log in {database}", given="none", expected="a database made by operator init"

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from server.store.database import Database
+
 
 class Format(StrEnum):
     """How results are printed."""
@@ -21,9 +23,28 @@ class Format(StrEnum):
     JSON = "json"
 
 
+def _without_password(context: typer.Context, parameter: typer.CallbackParam, database: Database) -> Database:
+    """Refuse a password where every process on the machine can read it."""
+    source = context.get_parameter_source(parameter.name or "")
+    if database.named_with_password and source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter(
+            "a password stands in the command line, where others read it: put the URL into SUYUAN_DATABASE or a "
+            "file (@FILE), or the password into ~/.pgpass"
+        )
+    return database
+
+
 DatabaseOption = Annotated[
-    str,
-    typer.Option("--database", envvar="SUYUAN_DATABASE", help="SQLite file of the log.", show_default=True),
+    Database,
+    typer.Option(
+        "--database",
+        envvar="SUYUAN_DATABASE",
+        metavar="FILE|URL|@FILE",
+        help="Where the log is: an SQLite file, postgresql://USER@HOST/NAME, or @ and a file with the URL in it.",
+        parser=Database.parse,
+        callback=_without_password,
+        show_default=True,
+    ),
 ]
 LogKeysOption = Annotated[
     list[Path],
@@ -61,7 +82,17 @@ ReadyFileOption = Annotated[
 ]
 JsonLogsOption = Annotated[bool, typer.Option("--json-logs", help="Log JSON lines instead of columns.")]
 
-DEFAULT_DATABASE = "suyuan.db"
+MetricsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        envvar="SUYUAN_METRICS",
+        metavar="HOST:PORT",
+        help="Serve /metrics (Prometheus), /healthz and /readyz there; not for the public.",
+    ),
+]
+
+DEFAULT_DATABASE = Database.parse("suyuan.db")
 DEFAULT_LOG_KEYS = [Path("log.pem")]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ledger.note import VerifierKey
+from server.allowance import KeyAllowance
 from server.commands.opening import origin_of, require_key_of_log, require_signed_by
 from server.commands.options import (
     DEFAULT_DATABASE,
@@ -16,13 +17,13 @@ from server.commands.options import (
     HttpPrefixOption,
     JsonLogsOption,
     LogKeysOption,
+    MetricsOption,
     ReadyFileOption,
     TlsCertOption,
     TlsKeyOption,
     WitnessPolicyOption,
 )
 from server.config import HttpSettings, Settings, Tls, read_log_keys, read_witness_policy
-from server.main import configure_logs, serve, serve_http
 from server.store.store import Store
 from server.witnessing.pace import Pace
 
@@ -59,6 +60,29 @@ def serve_command(
             help="Seconds between two checkpoints that witnesses are asked for.",
         ),
     ] = 2.0,
+    key_rate: Annotated[
+        float,
+        typer.Option(
+            "--key-rate",
+            min=0,
+            max=1_000_000,
+            help="Events a second that one key may have recorded; 0: no limit.",
+        ),
+    ] = 0,
+    key_burst: Annotated[
+        int,
+        typer.Option("--key-burst", min=1, max=1_000_000, help="Events that it may have recorded at once."),
+    ] = 10_000,
+    metrics: MetricsOption = None,
+    otlp_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--otlp-endpoint",
+            envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+            metavar="URL",
+            help="Send traces to this collector (OpenTelemetry, OTLP by gRPC).",
+        ),
+    ] = None,
     ready_file: ReadyFileOption = None,
     json_logs: JsonLogsOption = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log every batch.")] = False,
@@ -66,12 +90,15 @@ def serve_command(
     """Serve the log by gRPC until SIGTERM or Ctrl-C.
 
     With `--http`, its files are served too, as `serve-http` does; the ready file then has their URL as its second line.
+    The URL that `--metrics` is served at comes after it.
 
     With a witness policy (C2SP tlog-policy) the log's checkpoints are offered to the witnesses in it that have a URL,
     and those are published that a quorum has cosigned.
 
     Example: `suyuan operator serve --database suyuan.db --listen 127.0.0.1:7443 --http 127.0.0.1:7480`
     """
+    from server.main import configure_logs, serve  # noqa: PLC0415 - gRPC takes long to load, and help needs none
+
     configure_logs(as_json=json_logs, debug=debug)
     tls = _tls(tls_cert, tls_key, tls_client_ca)
     if http_prefix and http is None:
@@ -87,6 +114,9 @@ def serve_command(
         ready_file=ready_file,
         witness_policy=policy,
         witness_pace=Pace(interval_s=witness_interval),
+        key_allowance=KeyAllowance(key_rate, key_burst) if key_rate else None,
+        metrics_listen=metrics,
+        otlp_endpoint=otlp_endpoint,
     )
     http_settings = None if http is None else HttpSettings(listen=http, tls=tls, prefix=http_prefix)
     serve(settings, store, signers, http_settings)
@@ -112,6 +142,7 @@ def serve_http_command(
     http_prefix: HttpPrefixOption = "",
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    metrics: MetricsOption = None,
     ready_file: ReadyFileOption = None,
     json_logs: JsonLogsOption = False,
 ) -> None:
@@ -121,9 +152,13 @@ def serve_http_command(
 
     Example: `suyuan operator serve-http --database suyuan.db --listen 127.0.0.1:7480`
     """
+    from server.main import configure_logs, serve_http  # noqa: PLC0415 - as above
+
     configure_logs(as_json=json_logs)
     keys = [VerifierKey.parse(key) for key in vkeys or []]
-    settings = HttpSettings(listen=listen, tls=_tls(tls_cert, tls_key), prefix=http_prefix)
+    settings = HttpSettings(
+        listen=listen, tls=_tls(tls_cert, tls_key), prefix=http_prefix, metrics_listen=metrics
+    )
     store = Store.open(database, read_only=True)
     require_signed_by(store, database, keys)
     serve_http(settings, store, keys, ready_file)

@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection
 
 from ledger.errors import BadInput, Reason, ServiceFault
+from server.gathering import Gathering
 from server.proofs import Proofs
 from server.published import read_published
 from server.store import queries
@@ -24,6 +25,9 @@ T = TypeVar("T")
 
 _PROOFS = 128
 """Proofs that are built together: what their tiles take meanwhile is 1 MiB, however long the answer is."""
+
+_PORTION = 64
+"""Events of appends that are answered in one piece."""
 
 
 class View:
@@ -111,6 +115,7 @@ class Answers:
         self._proofs = proofs
         self._reading = reading
         self._receipts = receipts or reading
+        self._made = Gathering(_each, self._receipts, threads=1, portion=_PORTION)
 
     async def read(self, answer: Callable[[View], T], *, of_append: bool = False) -> T:
         """The answer, made from a view of the log as it is now; given up when the call ends before it is made."""
@@ -129,9 +134,9 @@ class Answers:
         """
         return await self.read(lambda view: view.size)
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """What an append is answered with, made on a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._receipts, work)
+    async def receipts(self, make: Callable[[], T], events: int) -> T:
+        """What an append of so many events is answered with, made on a worker thread."""
+        return cast("T", await self._made.do(make, events))
 
     def _read(self, answer: Callable[[View], T], abandoned: threading.Event) -> T:
         with self._store.snapshot() as connection:
@@ -139,6 +144,17 @@ class Answers:
             if head is None:
                 raise ServiceFault(Reason.STORE_DAMAGED, "log", given="no genesis", expected="a log")
             return answer(View(connection, head, self._proofs, abandoned))
+
+
+def _each(making: list[Callable[[], object]]) -> list[object]:
+    """Each of these answers, or why there is none."""
+    made: list[object] = []
+    for make in making:
+        try:
+            made.append(make())
+        except Exception as error:  # noqa: BLE001  # of one answer: the others are made nevertheless
+            made.append(error)
+    return made
 
 
 def shown(entry: StoredEntry, proof: Sequence[bytes] = ()) -> pb.ProvenEntry:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import grpc
@@ -31,6 +31,10 @@ DOMAIN = "suyuan"
 RETRY_AFTER_MS = 250
 """When a client that met a full queue should come back."""
 
+MAX_MESSAGE_BYTES, MAX_DETAIL_BYTES = 1_000, 600
+"""What a refusal says at most, and each of its details. A status travels in headers, and gRPC lets through 8 KiB of them:
+a caller who is told what it gave, and gave a megabyte, would hear of too large headers instead."""
+
 _CODES: dict[Reason, int] = {
     Reason.UNKNOWN_KEY: code_pb2.UNAUTHENTICATED,
     Reason.BAD_SIGNATURE: code_pb2.UNAUTHENTICATED,
@@ -47,6 +51,7 @@ _CODES: dict[Reason, int] = {
     Reason.EVENT_UNKNOWN: code_pb2.NOT_FOUND,
     Reason.NOT_FOUND: code_pb2.NOT_FOUND,
     Reason.OVERLOADED: code_pb2.RESOURCE_EXHAUSTED,
+    Reason.RATE_LIMITED: code_pb2.RESOURCE_EXHAUSTED,
     Reason.STORE_DAMAGED: code_pb2.DATA_LOSS,
 }
 _FAMILY_CODES: dict[type[LedgerError], int] = {
@@ -57,24 +62,24 @@ _FAMILY_CODES: dict[type[LedgerError], int] = {
     ServiceFault: code_pb2.UNAVAILABLE,
 }
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 log = structlog.get_logger(__name__)
 
 
 def status_of(error: LedgerError) -> status_pb2.Status:
     """A refusal as a status with an ErrorInfo, and a RetryInfo where coming back helps."""
-    metadata = {"subject": error.subject}
-    if error.given is not None:
-        metadata["given"] = error.given
-    if error.expected is not None:
-        metadata["expected"] = error.expected
+    told = {"subject": error.subject, "given": error.given, "expected": error.expected}
+    metadata = {name: _short(text, MAX_DETAIL_BYTES) for name, text in told.items() if text is not None}
     status = status_pb2.Status(
         code=_CODES.get(error.reason, _FAMILY_CODES[type(error)]),
-        message=str(error),
+        message=_short(str(error), MAX_MESSAGE_BYTES),
         details=[_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))],
     )
-    if error.reason is Reason.OVERLOADED:
+    retry_after_ms = _retry_after_ms(error)
+    if retry_after_ms is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(RETRY_AFTER_MS)
+        delay.FromMilliseconds(retry_after_ms)
         status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     return status
 
@@ -88,7 +93,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         self._idle.set()
 
     async def idle(self) -> None:
-        """Return when no call is being worked on that ends by itself; streams of answers do not count."""
+        """Return when no call is being worked on that ends by itself: streams of answers to one request do not count."""
         await self._idle.wait()
 
     async def intercept_service(
@@ -114,23 +119,51 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 request_deserializer=read,
                 response_serializer=handler.response_serializer,
             )
+        if inspect.isasyncgenfunction(handler.stream_stream):
+            return grpc.stream_stream_rpc_method_handler(
+                self._guarded_exchange(method, handler.stream_stream),
+                request_deserializer=read,
+                response_serializer=handler.response_serializer,
+            )
         return handler
 
     def _guarded(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
         """A method that answers once."""
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            self._answering += 1
-            self._idle.clear()
-            try:
+            with self._at_work():
                 async with _telling(method, context):
                     return await answer(_parsed(request), context)
-            finally:
-                self._answering -= 1
-                if not self._answering:
-                    self._idle.set()
 
         return guarded
+
+    def _guarded_exchange(self, method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+        """A method that takes messages and answers each: an asynchronous generator, which ends when the service does."""
+
+        async def parsed(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+            async for request in requests:
+                yield _parsed(request)
+
+        async def guarded(
+            requests: AsyncIterator[Any], context: grpc.aio.ServicerContext[Any, Any]
+        ) -> AsyncIterator[Any]:
+            with self._at_work():
+                async with _telling(method, context), aclosing(answer(parsed(requests), context)) as answers:
+                    async for one in answers:
+                        yield one
+
+        return guarded
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self._answering += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._answering -= 1
+            if not self._answering:
+                self._idle.set()
 
 
 def _guarded_stream(method: str, answer: Callable[..., Any]) -> Callable[..., Any]:
@@ -183,6 +216,19 @@ async def _telling(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> 
     except Exception:
         log.exception("call_crashed", method=method)
         await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
+
+
+def _retry_after_ms(error: LedgerError) -> int | None:
+    """When to come back; None where that would not help."""
+    if isinstance(error, ServiceFault) and error.retry_after_s is not None:
+        return max(1, round(error.retry_after_s * 1000))
+    return RETRY_AFTER_MS if error.reason is Reason.OVERLOADED else None
+
+
+def _short(text: str, most: int) -> str:
+    """A text, cut to so many bytes of UTF-8."""
+    raw = text.encode("utf-8", "replace")
+    return text if len(raw) <= most else f"{raw[: most - 3].decode('utf-8', 'ignore')}…"
 
 
 def _packed(message: Any) -> any_pb2.Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -10,25 +9,17 @@ from typing import Any
 import grpc
 
 from ledger.chain_key import ChainKey
-from ledger.entry import Entry
-from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, Reason, ServiceFault
-from ledger.merkle import leaf_hash
-from ledger.sequence import Resent, Sequenced, Submission, Verdict
-from ledger.state import Recorded
+from ledger.errors import BadInput, Conflict, Reason
 from server import story
-from server.admission import Admission, Admitted
-from server.grpc.answers import Answers, View, page_size, proven_checkpoint
-from server.grpc.errors import status_of
+from server.grpc.answers import Answers, View, page_size
+from server.grpc.appends import Appends
+from server.grpc.streams import Streams
 from server.grpc.watching import Watching
 from server.proofs import Proofs
-from server.sequencer import Appended, Sequencer
 from server.store import queries
-from server.store.queries import StoredEntry, damaged_entry
-from suyuan.v1 import flags_pb2, ledger_service_pb2_grpc
+from server.store.queries import StoredEntry, missing_entry
 from suyuan.v1 import ledger_service_pb2 as pb
-
-MAX_ENVELOPES = 1_000
-"""Envelopes in one append."""
+from suyuan.v1 import ledger_service_pb2_grpc
 
 MAX_PAGE_BYTES = 2 * 1024 * 1024
 """Bytes of entries in one page of GetHistory or ListEntries; a page has at least one entry."""
@@ -40,47 +31,25 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
     """Appends, and reads with proofs."""
 
     def __init__(
-        self,
-        admission: Admission,
-        sequencer: Sequencer,
-        answers: Answers,
-        proofs: Proofs,
-        watching: Watching,
+        self, appends: Appends, streams: Streams, answers: Answers, proofs: Proofs, watching: Watching
     ) -> None:
-        self._admission = admission
-        self._sequencer = sequencer
+        self._appends = appends
+        self._streams = streams
         self._answers = answers
         self._proofs = proofs
         self._watching = watching
 
     async def AppendEvents(self, request: pb.AppendEventsRequest, _: Context) -> pb.AppendEventsResponse:
         """Record signed events."""
-        if not 1 <= len(request.envelopes) <= MAX_ENVELOPES:
-            raise BadInput(
-                Reason.INVALID_REQUEST,
-                "envelopes",
-                given=len(request.envelopes),
-                expected=f"1 to {MAX_ENVELOPES}",
-            )
-        admitted = await self._admission.admit(request.envelopes)
-        submissions = [one for one in admitted if isinstance(one, Submission)]
-        if not submissions:
-            checkpoint = await self._answers.read(
-                lambda view: view.checkpoint(request.known_size), of_append=True
-            )
-            return pb.AppendEventsResponse(
-                results=[_refused(one) for one in admitted if isinstance(one, LedgerError)],
-                checkpoint=checkpoint,
-            )
-        appended = await self._sequencer.append(submissions)
-        return await self._answers.run(lambda: self._appended(request, admitted, appended))
+        return await self._appends.append(request)
 
     async def StreamAppend(
-        self, requests: AsyncIterator[pb.AppendEventsRequest], context: Context
+        self, requests: AsyncIterator[pb.AppendEventsRequest], _: Context
     ) -> AsyncIterator[pb.AppendEventsResponse]:
         """Record signed events, message after message."""
-        async for request in requests:
-            yield await self.AppendEvents(request, context)
+        async with aclosing(self._streams.append(requests)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def GetHistory(self, request: pb.GetHistoryRequest, _: Context) -> pb.GetHistoryResponse:
         """One chain, in order."""
@@ -165,7 +134,7 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             if request.start < stop:
                 found = queries.entries_from(view.connection, request.start, stop, most_bytes=MAX_PAGE_BYTES)
                 if not found:
-                    raise _missing(request.start)
+                    raise missing_entry(request.start)
             return pb.ListEntriesResponse(
                 entries=[entry.data for entry in found],
                 checkpoint=view.checkpoint(request.known_size),
@@ -214,79 +183,6 @@ class LedgerService(ledger_service_pb2_grpc.LedgerServiceServicer):
             return pb.GetConsistencyProofResponse(proof=proof, new_size=size, checkpoint=view.checkpoint())
 
         return await self._answers.read(answer)
-
-    def _appended(
-        self, request: pb.AppendEventsRequest, admitted: list[Admitted], appended: Appended
-    ) -> pb.AppendEventsResponse:
-        """The answer to an append, from the verdicts of those that got as far as the sequencer."""
-        verdicts = deque(appended.verdicts)
-        results = []
-        for one in admitted:
-            verdict = verdicts.popleft() if isinstance(one, Submission) else one
-            results.append(self._result(one, verdict, appended, with_proof=not request.omit_proofs))
-        checkpoint = proven_checkpoint(appended.committed.head, request.known_size, self._proofs)
-        return pb.AppendEventsResponse(results=results, checkpoint=checkpoint)
-
-    def _result(
-        self, one: Admitted, verdict: Verdict, appended: Appended, *, with_proof: bool
-    ) -> pb.AppendResult:
-        if isinstance(verdict, LedgerError):
-            return _refused(verdict)
-        committed = appended.committed
-        size = committed.head.size
-        if isinstance(verdict, Sequenced):
-            proof = committed.paths.proof(verdict.recorded.index) if with_proof else []
-            return _receipt(verdict.recorded, verdict.entry, verdict.hash, proof, already=False)
-        data = _data_of(verdict, appended)
-        try:
-            entry = verdict.entry_of(data, one) if isinstance(one, Submission) else Entry.parse(data)
-        except Conflict as refusal:
-            return _refused(refusal)
-        except BrokenProof as error:
-            raise damaged_entry(verdict.recorded.index, error) from error
-        proof = self._proofs.inclusion(verdict.recorded.index, size) if with_proof else []
-        return _receipt(verdict.recorded, entry, leaf_hash(data), proof, already=True)
-
-
-def _receipt(
-    recorded: Recorded, entry: Entry, entry_hash: bytes, proof: list[bytes], *, already: bool
-) -> pb.AppendResult:
-    return pb.AppendResult(
-        receipt=pb.AppendReceipt(
-            index=recorded.index,
-            chain_seq=entry.chain_seq,
-            previous=entry.previous,
-            recorded_at_us=entry.recorded_at_us,
-            entry_hash=entry_hash,
-            inclusion_proof=proof,
-            flags=[flags_pb2.EventFlag.ValueType(flag) for flag in recorded.flags],
-            already_recorded=already,
-        )
-    )
-
-
-def _refused(refusal: LedgerError) -> pb.AppendResult:
-    return pb.AppendResult(refusal=status_of(refusal))
-
-
-def _data_of(resent: Resent, appended: Appended) -> bytes:
-    """Bytes of an entry that was recorded before this batch, or earlier in it.
-
-    Raises:
-        ServiceFault: `STORE_DAMAGED` if it is in neither.
-    """
-    index = resent.recorded.index
-    earlier = appended.committed.resent.get(index)
-    if earlier is not None:
-        return earlier
-    for entry in appended.committed.batch.entries:
-        if entry.recorded.index == index:
-            return entry.data
-    raise _missing(index)
-
-
-def _missing(index: int) -> ServiceFault:
-    return ServiceFault(Reason.STORE_DAMAGED, f"entry {index}", given="none", expected="an entry")
 
 
 def _introductions(view: View, entries: list[StoredEntry]) -> list[StoredEntry]:

@@ -49,10 +49,10 @@ class RegistryService(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def ListParties(self, request: pb.ListPartiesRequest, _: Context) -> pb.ListPartiesResponse:
         """Parties in the order of their chain keys."""
-        limit = page_size(request.page_size, 100)
+        after, limit = _after(request.after), page_size(request.page_size, 100)
 
         def answer(view: View) -> pb.ListPartiesResponse:
-            parties = registry.parties_after(view.connection, request.after, role=request.role, limit=limit)
+            parties = registry.parties_after(view.connection, after, role=request.role, limit=limit)
             return pb.ListPartiesResponse(parties=[_party(party) for party in parties])
 
         return await self._answers.read(answer)
@@ -71,10 +71,11 @@ class RegistryService(registry_service_pb2_grpc.RegistryServiceServicer):
 
     async def ListListings(self, request: pb.ListListingsRequest, _: Context) -> pb.ListListingsResponse:
         """Who offers a product."""
-        chain, limit = ChainKey.parse(request.chain), page_size(request.page_size, 100)
+        chain, after = ChainKey.parse(request.chain), _after(request.after)
+        limit = page_size(request.page_size, 100)
 
         def answer(view: View) -> pb.ListListingsResponse:
-            listings = registry.listings_after(view.connection, str(chain), request.after, limit=limit)
+            listings = registry.listings_after(view.connection, str(chain), after, limit=limit)
             return pb.ListListingsResponse(listings=[_listing(listed) for listed in listings])
 
         return await self._answers.read(answer)
@@ -99,6 +100,11 @@ class RegistryService(registry_service_pb2_grpc.RegistryServiceServicer):
             )
 
         return await self._answers.read(answer)
+
+
+def _after(name: str) -> str:
+    """Where a page begins: behind a party, or at the first one."""
+    return str(ChainKey.parse(name)) if name else ""
 
 
 def _one(view: View, record_type: type[R], key: Key, what: str, given: str) -> R:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Column,
     Connection,
     Integer,
     LargeBinary,
@@ -25,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from server.store.database import Backend
+from server.store.driver import run_many
 
 Row = tuple[Any, ...]
 
@@ -46,7 +48,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
     if connection.dialect.name == Backend.POSTGRESQL:
         _copy(connection, table, rows)
     else:
-        connection.exec_driver_sql(_insert(table), list(rows))
+        run_many(connection, _insert(table), rows)
 
 
 def upsert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -57,7 +59,12 @@ def upsert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
         arrays = tuple(map(list, zip(*rows, strict=True)))
         connection.exec_driver_sql(_upsert_arrays(table), arrays)
     else:
-        connection.exec_driver_sql(_insert(table) + _on_conflict(table), list(rows))
+        run_many(connection, _insert(table) + _on_conflict(table), rows)
+
+
+def type_name(column: Column[Any]) -> str:
+    """PostgreSQL's name of the type of a column of ours."""
+    return _TYPES[type(column.type)]
 
 
 def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -77,7 +84,7 @@ def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 
 @cache
 def _types(table: Table) -> list[str]:
-    return [_TYPES[type(column.type)] for column in table.columns]
+    return [type_name(column) for column in table.columns]
 
 
 @cache

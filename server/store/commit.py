@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from ledger.sequence import Sequenced
 from ledger.state import Record
@@ -45,6 +45,13 @@ def write_batch(
     save(connection, changes)
 
 
+_SWAP = update(log_head).where(
+    log_head.c.shard == SHARD,
+    log_head.c.size == bindparam("size_before"),
+    log_head.c.root == bindparam("root_before"),
+)
+
+
 def swap_head(connection: Connection, before: StoredHead | None, after: StoredHead) -> None:
     """Move the head, if it is where it is thought to be."""
     values = {
@@ -59,11 +66,7 @@ def swap_head(connection: Connection, before: StoredHead | None, after: StoredHe
             execution_options={"preserve_rowcount": True},
         )
     else:
-        result = connection.execute(
-            update(log_head)
-            .where(log_head.c.shard == SHARD, log_head.c.size == before.size, log_head.c.root == before.root)
-            .values(**values)
-        )
+        result = connection.execute(_SWAP, {**values, "size_before": before.size, "root_before": before.root})
     if result.rowcount != 1:
         raise LogMovedError
 

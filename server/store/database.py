@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +14,8 @@ from sqlalchemy.exc import ArgumentError
 from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
 
+_HOST = re.compile(r"@?[^@\s]*")
+_PORT = re.compile(r"[0-9,]*")
 _POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+psycopg)?://")
 _EXPECTED = "the path of an SQLite file, postgresql://USER@HOST/NAME, or @FILE with one of them in it"
 
@@ -37,8 +39,8 @@ class Database:
     """The path of the file; or what libpq connects with, which may hold a password."""
     shown: str
     """The same for people."""
-    has_password: bool = False
-    """Whether the address holds a secret, which therefore must not stand where others read it."""
+    named_with_password: bool = False
+    """Whether the text that named it holds a password, and so must not stand where others read it."""
 
     @classmethod
     def parse(cls, given: str | Database) -> Database:
@@ -52,7 +54,7 @@ class Database:
         if isinstance(given, Database):
             return given
         if given.startswith("@"):
-            return cls.parse(_in_file(Path(given[1:])))
+            return replace(cls.parse(_in_file(Path(given[1:]))), named_with_password=False)
         if _POSTGRESQL.match(given):
             return _postgresql(_POSTGRESQL.sub("postgresql://", given, count=1))
         if "://" not in given:
@@ -98,11 +100,14 @@ def _postgresql(url: str) -> Database:
     except psycopg.Error:
         # libpq's message quotes from the URL; which of its parts is the password nobody knows.
         raise _no_database("a URL that libpq cannot read") from None
+    # A password in which @ or / is not written %40 or %2F would go on in the host or the port, and be shown.
+    if not _HOST.fullmatch(str(parts.get("host") or "")) or not _PORT.fullmatch(str(parts.get("port") or "")):
+        raise _no_database("a URL with another host or port than there can be")
     return Database(
         Backend.POSTGRESQL,
         url,
         _shown(parts),
-        has_password=not parts.keys().isdisjoint({"password", "sslpassword"}),
+        named_with_password=not parts.keys().isdisjoint({"password", "sslpassword"}),
     )
 
 

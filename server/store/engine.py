@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
 from ledger.errors import BadInput, Reason
@@ -57,6 +58,7 @@ def _open_sqlite(path: Path, *, create: bool, read_only: bool) -> Engine:
         pool_reset_on_return="rollback",
     )
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "handle_error", _on_error)
     return engine
 
 
@@ -86,3 +88,10 @@ def _text(raw: bytes) -> str:
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _on_error(context: ExceptionContext) -> None:
+    """Give up connections to a file that could only be read: they stay so, though the file can be written to again."""
+    code = getattr(context.original_exception, "sqlite_errorcode", 0)
+    if code & 0xFF == sqlite3.SQLITE_READONLY:
+        context.is_disconnect = True

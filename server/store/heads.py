@@ -7,7 +7,7 @@ of, its hash must be the head and the leaf that the tree has for it, and the pla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -17,6 +17,7 @@ from ledger.errors import Reason, ServiceFault
 from ledger.merkle import HASH_SIZE, leaf_hash
 from ledger.state import ChainHead
 from ledger.tiles import TILE_WIDTH
+from server.store.lookup import rows_at
 from server.store.records import chunks, find
 from server.store.tables import RECORDS, SHARD, entries, tiles
 from suyuan.v1 import entry_pb2, event_pb2
@@ -60,12 +61,13 @@ def find_heads(connection: Connection, chains: Iterable[str]) -> dict[str, Chain
     """The heads of these chains, where they have entries, or how what the database holds of a chain is damaged."""
     found: dict[str, ChainHead | ServiceFault] = {}
     for chunk in chunks(chains, _CHUNK):
-        found |= find(connection, ChainHead, chunk)
-        for row in connection.execute(_LAST.where(_heads.c.chain.in_(chunk))):
-            head = found[row.chain]
-            if isinstance(head, ChainHead):
-                found[row.chain] = _compared(head, row)
-        found |= _headless(connection, [chain for chain in chunk if chain not in found])
+        read = find(connection, ChainHead, chunk)
+        if read:
+            for row in connection.execute(_LAST.where(_heads.c.chain.in_(list(read)))):
+                head = read[row.chain]
+                if isinstance(head, ChainHead):
+                    read[row.chain] = _compared(head, row)
+        found |= read | _headless(connection, [chain for chain in chunk if chain not in read])
     return found
 
 
@@ -97,17 +99,11 @@ def _place(data: bytes) -> tuple[str, int]:
         return "something else", 0
 
 
-def _headless(connection: Connection, chains: Sequence[str]) -> dict[str, ServiceFault]:
+def _headless(connection: Connection, chains: Iterable[str]) -> dict[str, ServiceFault]:
     """Chains that have entries although the table knows no head of theirs."""
-    if not chains:
-        return {}
-    there = select(entries.c.chain).where(
-        entries.c.shard == SHARD, entries.c.chain.in_(chains), entries.c.chain_seq == 0
-    )
-    return {
-        chain: _damaged(chain, "none in chain_heads", "that of its entries")
-        for chain in connection.execute(there).scalars()
-    }
+    first = (entries.c.chain, entries.c.chain_seq)
+    there = rows_at(connection, (entries.c.chain,), first, [(chain, 0) for chain in chains])
+    return {chain: _damaged(chain, "none in chain_heads", "that of its entries") for (chain,) in there}
 
 
 def _damaged(chain: str, given: str, expected: str) -> ServiceFault:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, bindparam, func, select
+from sqlalchemy import Connection, Integer, Select, bindparam, func, select
 
 from ledger.entry import Entry
 from ledger.envelope import Envelope
@@ -18,6 +18,41 @@ from server.store.tables import SHARD, entries, log_head, published, tiles
 
 _ROWS = 100
 """Entries that are fetched at a time, at 64 KiB each at most, where only the first ones may be wanted."""
+
+# Statements that every history or trace executes. To put one together costs as much as to execute it.
+
+_ENTRY = select(entries.c.idx, entries.c.data, entries.c.flags).where(entries.c.shard == SHARD)
+
+_ENTRIES = _ENTRY.where(entries.c.idx.in_(bindparam("indexes", expanding=True))).order_by(entries.c.idx)
+
+_OF_CHAIN = _ENTRY.where(
+    entries.c.chain == bindparam("chain"),
+    entries.c.chain_seq >= bindparam("start_seq"),
+    entries.c.idx < bindparam("size"),
+).order_by(entries.c.chain_seq)
+
+_FIRST_OF_CHAIN = _OF_CHAIN.limit(bindparam("most", type_=Integer))
+
+_LAST_OF_CHAIN = select(func.max(entries.c.chain_seq)).where(
+    entries.c.shard == SHARD, entries.c.chain == bindparam("chain"), entries.c.idx < bindparam("size")
+)
+
+_OF_CHAINS, _OF_SALES = (
+    select(entries.c.idx)
+    .where(
+        entries.c.shard == SHARD,
+        column.in_(bindparam("values", expanding=True)),
+        entries.c.idx < bindparam("size"),
+    )
+    .limit(bindparam("most", type_=Integer))
+    for column in (entries.c.chain, entries.c.sale)
+)
+
+_TILES = select(tiles.c.idx, tiles.c.data).where(
+    tiles.c.shard == SHARD,
+    tiles.c.level == bindparam("level"),
+    tiles.c.idx.in_(bindparam("indexes", expanding=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +86,12 @@ class StoredEntry:
             raise damaged_entry(self.index, error) from error
 
 
+# Made once: a writer asks for it in every batch.
+_HEAD = select(log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint).where(
+    log_head.c.shard == SHARD
+)
+
+
 def head(connection: Connection) -> StoredHead | None:
     """The log's newest state; None before the genesis.
 
@@ -73,8 +114,7 @@ def head(connection: Connection) -> StoredHead | None:
 
 def head_row(connection: Connection) -> Any:
     """The row of the log's newest state, in the order of `StoredHead`, whatever it holds; None if there is none."""
-    columns = (log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint)
-    return connection.execute(select(*columns).where(log_head.c.shard == SHARD)).first()
+    return connection.execute(_HEAD).first()
 
 
 def published_checkpoint(connection: Connection) -> bytes | None:
@@ -114,13 +154,6 @@ def tiles_at(connection: Connection, level: int, indexes: Iterable[int]) -> dict
         if index not in found:
             raise _no_tile(level, index)
     return found
-
-
-_TILES = select(tiles.c.idx, tiles.c.data).where(
-    tiles.c.shard == SHARD,
-    tiles.c.level == bindparam("level"),
-    tiles.c.idx.in_(bindparam("indexes", expanding=True)),
-)
 
 
 def _no_tile(level: int, index: int) -> ServiceFault:
@@ -238,15 +271,10 @@ def entries_at(connection: Connection, indexes: Iterable[int]) -> list[StoredEnt
     wanted = sorted(set(indexes))
     found: list[StoredEntry] = []
     for chunk in chunks(wanted, 500):
-        rows = connection.execute(
-            select(entries.c.idx, entries.c.data, entries.c.flags)
-            .where(entries.c.shard == SHARD, entries.c.idx.in_(chunk))
-            .order_by(entries.c.idx)
-        )
-        found += [_entry(row) for row in rows]
+        found += [_entry(row) for row in connection.execute(_ENTRIES, {"indexes": chunk})]
     if len(found) != len(wanted):
         missing = min(set(wanted) - {entry.index for entry in found})
-        raise ServiceFault(Reason.STORE_DAMAGED, f"entry {missing}", given="none", expected="an entry")
+        raise missing_entry(missing)
     return found
 
 
@@ -281,15 +309,8 @@ def chain_entries(
     Ends before it passes `most_bytes`, though not before it has one.
     """
     rows = connection.execute(
-        select(entries.c.idx, entries.c.data, entries.c.flags)
-        .where(
-            entries.c.shard == SHARD,
-            entries.c.chain == chain,
-            entries.c.chain_seq >= start_seq,
-            entries.c.idx < size,
-        )
-        .order_by(entries.c.chain_seq)
-        .limit(limit),
+        _OF_CHAIN if limit is None else _FIRST_OF_CHAIN,
+        {"chain": chain, "start_seq": start_seq, "size": size, "most": limit},
         execution_options=_a_few_at_a_time(limit, most_bytes),
     )
     found = list(_fitting(rows, most_bytes))
@@ -299,27 +320,28 @@ def chain_entries(
 
 def chain_length(connection: Connection, chain: str, *, size: int) -> int:
     """Entries that a chain has among the log's first `size`."""
-    last = connection.execute(
-        select(func.max(entries.c.chain_seq)).where(
-            entries.c.shard == SHARD, entries.c.chain == chain, entries.c.idx < size
-        )
-    ).scalar()
+    last = connection.execute(_LAST_OF_CHAIN, {"chain": chain, "size": size}).scalar()
     return 0 if last is None else last + 1
 
 
 def indexes_of_chains(connection: Connection, chains: Iterable[str], *, size: int, limit: int) -> list[int]:
     """Where the entries of these chains are, in the order of the log; if there are more than `limit`, some of them."""
-    return _indexes_among(connection, entries.c.chain, chains, size, limit)
+    return _indexes_among(connection, _OF_CHAINS, chains, size, limit)
 
 
 def indexes_of_sales(connection: Connection, sales: Iterable[bytes], *, size: int, limit: int) -> list[int]:
     """Where the entries that are part of these sales are, in the order of the log; at most `limit`, as above."""
-    return _indexes_among(connection, entries.c.sale, sales, size, limit)
+    return _indexes_among(connection, _OF_SALES, sales, size, limit)
 
 
 def damaged_entry(index: int, error: LedgerError) -> ServiceFault:
     """What to raise for a stored entry that cannot be read: that is no fault of the caller's."""
     return damage_of(f"entry {index}", error)
+
+
+def missing_entry(index: int) -> ServiceFault:
+    """What to raise for an entry that should be stored and is not."""
+    return ServiceFault(Reason.STORE_DAMAGED, f"entry {index}", given="none", expected="an entry")
 
 
 def as_bytes(value: object) -> bytes:
@@ -328,18 +350,14 @@ def as_bytes(value: object) -> bytes:
 
 
 def _indexes_among(
-    connection: Connection, column: Column[Any], values: Iterable[str | bytes], size: int, limit: int
+    connection: Connection, query: Select[Any], values: Iterable[str | bytes], size: int, limit: int
 ) -> list[int]:
     found: list[int] = []
     for chunk in chunks(sorted(set(values)), 500):
         if len(found) >= limit:
             break
-        rows = connection.execute(
-            select(entries.c.idx)
-            .where(entries.c.shard == SHARD, column.in_(chunk), entries.c.idx < size)
-            .limit(limit - len(found))
-        )
-        found += rows.scalars()
+        most = limit - len(found)
+        found += connection.execute(query, {"values": chunk, "size": size, "most": most}).scalars()
     return sorted(found)
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar, get_type_hints
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, select
 
 from ledger.entry import Entry
 from ledger.envelope import Envelope
@@ -20,13 +20,11 @@ from ledger.event import Event
 from ledger.state import Key, PartyKey, R, Record, Recorded
 from server.store.bulk import upsert_rows
 from server.store.damage import damage_of, damaged, of_another_type, shown_value, what_is_wrong
+from server.store.lookup import rows_at
 from server.store.tables import RECORDS, SHARD, entries
 
 _CHUNK = 500
 """Keys that are looked up in one statement."""
-
-_PAIRS = 50
-"""The same for keys of two parts: SQLite tries all first parts with all second ones."""
 
 K = TypeVar("K", bound=Key)
 T = TypeVar("T")
@@ -48,15 +46,9 @@ def load(connection: Connection, record_type: type[R], keys: Iterable[Key]) -> d
 
 def find(connection: Connection, record_type: type[R], keys: Iterable[K]) -> dict[K, R | ServiceFault]:
     """The records of one type that exist under these keys; a damaged one is told, and hides no other."""
-    load_some = _load_recorded if record_type is Recorded else _load
-    found: dict[K, Any] = {}
-    if len(record_type.key_fields) > 1:
-        keys, size = sorted(keys), _PAIRS
-    else:
-        size = _CHUNK
-    for chunk in chunks(keys, size):
-        found |= load_some(connection, record_type, chunk)
-    return found
+    if record_type is Recorded:
+        return _load_recorded(connection, keys)
+    return _load(connection, record_type, keys)
 
 
 def save(connection: Connection, records: Iterable[Record]) -> None:
@@ -97,20 +89,16 @@ def bits_to_flags(bits: int) -> tuple[int, ...]:
     return tuple(flag for flag in range(bits.bit_length()) if bits >> flag & 1)
 
 
-def _load(connection: Connection, record_type: type[Any], keys: Sequence[Any]) -> dict[Any, Any]:
+def _load(connection: Connection, record_type: type[Any], keys: Iterable[Any]) -> dict[Any, Any]:
     shape = _SHAPES[record_type]
-    where = [shape.keys[0].in_(keys)]
-    if len(shape.keys) > 1:
-        # Each part on its own too: SQLite does not look pairs up in an index.
-        parts = zip(shape.keys, zip(*keys, strict=True), strict=True)
-        where = [*(column.in_(set(part)) for column, part in parts), tuple_(*shape.keys).in_(keys)]
-    rows = connection.execute(select(*shape.columns).where(shape.table.c.shard == SHARD, *where))
+    rows = rows_at(connection, shape.columns, shape.keys, keys)
     return {shape.key(row): _or_damage(shape.record, row) for row in rows}
 
 
-def _load_recorded(connection: Connection, _: type[Any], event_ids: Sequence[Key]) -> dict[Any, Any]:
-    matches = entries.c.event_id.in_(event_ids)
-    rows = connection.execute(select(entries).where(entries.c.shard == SHARD, matches)).all()
+def _load_recorded(connection: Connection, event_ids: Iterable[Key]) -> dict[Any, Any]:
+    ids = (entries.c.event_id,)
+    recorded = [event_id for (event_id,) in rows_at(connection, ids, ids, event_ids)]
+    rows = [row for chunk in chunks(recorded, _CHUNK) for row in _entries_of(connection, chunk)]
     found: dict[Any, Any] = {row.event_id: _or_damage(_opened, row) for row in rows}
     envelopes = [opened[1] for opened in found.values() if not isinstance(opened, ServiceFault)]
     keys = find(connection, PartyKey, {envelope.key_id for envelope in envelopes})
@@ -123,6 +111,11 @@ def _load_recorded(connection: Connection, _: type[Any], event_ids: Sequence[Key
                 key if isinstance(key, ServiceFault) else _recorded(row, entry, envelope, event, key)
             )
     return found
+
+
+def _entries_of(connection: Connection, event_ids: Sequence[bytes]) -> Sequence[Row[Any]]:
+    matches = entries.c.event_id.in_(event_ids)
+    return connection.execute(select(entries).where(entries.c.shard == SHARD, matches)).all()
 
 
 def _or_damage(read: Callable[[Row[Any]], T], row: Row[Any]) -> T | ServiceFault:
@@ -171,8 +164,8 @@ class _Shape:
 
     table: Table
     record_type: type[Any]
-    keys: list[ColumnElement[Any]]
-    columns: list[ColumnElement[Any]]
+    keys: tuple[Column[Any], ...]
+    columns: tuple[Column[Any], ...]
     """In the order of the record's fields, so that a row makes a record."""
     types: tuple[type, ...]
     """Of the columns' values, likewise."""
@@ -191,8 +184,8 @@ class _Shape:
         return cls(
             table=table,
             record_type=record_type,
-            keys=[table.c[name] for name in record_type.key_fields],
-            columns=[table.c[name] for name in fields],
+            keys=tuple(table.c[name] for name in record_type.key_fields),
+            columns=tuple(table.c[name] for name in fields),
             types=tuple(hints[name] for name in fields),
             key=itemgetter(*(fields.index(name) for name in record_type.key_fields)),
             names=tuple(fields),

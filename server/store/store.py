@@ -72,9 +72,14 @@ class Store:
             version = store._version(database)
             if version is None or not of_any_version:
                 require_version(version, database)
-            if not read_only:
-                store._tell_planner()
+                if not read_only:
+                    store._tell_planner()
         return store
+
+    @property
+    def engine(self) -> Engine:
+        """For those who watch what it does."""
+        return self._reading
 
     @contextmanager
     def snapshot(self, *, unhurried: bool = False) -> Iterator[Connection]:
@@ -106,12 +111,12 @@ class Store:
 
     def _tell_planner(self) -> None:
         """Mend the plans of a database from before they were cared for."""
-        with self.snapshot() as connection:
-            if not missing_statistics(connection):
-                return
         try:
-            with self.transaction() as connection:
-                tell_planner(connection)
+            with self.snapshot() as connection:
+                missing = missing_statistics(connection)
+            if missing:
+                with self.transaction() as connection:
+                    tell_planner(connection)
         except ServiceFault as fault:
             # A full disk, or a file that cannot be written: reads are slow then, and whoever writes will be told.
             log.warning("planner_not_told", error=str(fault))

@@ -94,7 +94,7 @@ class _Secure(_Plain, HTTPSConnection):
 
 
 class Exchange:
-    """Posts to one URL prefix over one connection, which is kept open. For one thread, but for `stop`."""
+    """Asks at one URL prefix over one connection, which is kept open. For one thread, but for `stop`."""
 
     def __init__(self, prefix: str, *, connect_s: float, total_s: float) -> None:
         """Nothing is connected yet.
@@ -117,12 +117,23 @@ class Exchange:
         kind = _Secure if url.scheme == "https" else _Plain
         self._pool.ConnectionCls = type(kind.__name__, (kind,), {"line": self._line})
 
+    def get(self, path: str) -> Answer:
+        """Ask for what is at a path, and read the whole answer.
+
+        Raises:
+            ServiceFault: as `post` says.
+        """
+        return self._within_time("GET", path, None)
+
     def post(self, path: str, body: bytes) -> Answer:
         """Post a body, and read the whole answer.
 
         Raises:
             ServiceFault: `UNREACHABLE` if there is no whole answer in time, or more of it than is read.
         """
+        return self._within_time("POST", path, body)
+
+    def _within_time(self, method: str, path: str, body: bytes | None) -> Answer:
         # A deadline of the machine's own clock that runs beside: only it ends an exchange that goes on byte by byte.
         overdue = threading.Event()
         timer = threading.Timer(self._total_s, self._give_up, [overdue])
@@ -132,7 +143,7 @@ class Exchange:
             self._line.cut()
         timer.start()
         try:
-            answer = self._post(path, body)
+            answer = self._ask(method, path, body)
         except (HTTPError, OSError, ValueError) as error:
             # ValueError: an answer that http.client itself chokes on.
             given = self._too_late if overdue.is_set() else _said(error)
@@ -163,9 +174,9 @@ class Exchange:
         overdue.set()
         self._line.cut()
 
-    def _post(self, path: str, body: bytes) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
         response = self._pool.urlopen(
-            "POST",
+            method,
             f"{self._path}{path}",
             body=body,
             headers=_HEADERS,

@@ -22,11 +22,11 @@ from server.published import Published
 from server.store import queries
 from server.store.queries import StoredHead
 from server.store.store import Store
-from server.witnessing.endpoint import endpoints_of
+from server.witnessing.endpoint import Endpoint, endpoints_of
 from server.witnessing.pace import Pace
 from server.witnessing.publication import publish
 from server.witnessing.round import Round
-from server.witnessing.rounds import Ready, Rounds
+from server.witnessing.rounds import Ready, Rounds, Turn
 from server.witnessing.witness import Witness
 
 _STOP_S = 5.0
@@ -97,6 +97,10 @@ class Pusher:
         until = time.monotonic() + _STOP_S
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+
+    def turns(self) -> list[tuple[Endpoint, Turn]]:
+        """Where each witness stands now."""
+        return self._rounds.turns()
 
     def _start(self, thread: threading.Thread) -> None:
         thread.start()

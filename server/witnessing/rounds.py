@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.cosignature import Cosignature
 from ledger.note import SignedNote
@@ -30,7 +30,7 @@ Ready = tuple[SignedNote, tuple[Cosignature, ...]]
 
 
 @dataclass(slots=True)
-class _Turn:
+class Turn:
     """Where a witness stands."""
 
     failures: int = 0
@@ -39,6 +39,8 @@ class _Turn:
     """Left alone until then."""
     asked_until: float = 0.0
     """While it is being asked: when it counts as having failed, whatever its thread waits for. Else 0."""
+    cosigned_at_s: float | None = None
+    """When it last cosigned, in seconds since 1970-01-01T00:00:00Z; None if it has not yet."""
 
 
 class Rounds:
@@ -47,7 +49,7 @@ class Rounds:
     def __init__(self, policy: Policy, endpoints: tuple[Endpoint, ...], pace: Pace) -> None:
         self._policy = policy
         self._pace = pace
-        self._turns = {endpoint: _Turn() for endpoint in endpoints}
+        self._turns = {endpoint: Turn() for endpoint in endpoints}
         self._round: Round | None = None
         self._began = 0.0
         self._to_publish: list[Round] = []
@@ -112,6 +114,7 @@ class Rounds:
             turn = self._turns[endpoint]
             failures = turn.failures
             turn.failures, turn.not_before, turn.asked_until = 0, 0.0, 0.0
+            turn.cosigned_at_s = time.time()
             offered.add(cosignatures)
             if offered.has_quorum:
                 self._to_publish.append(offered)
@@ -127,6 +130,11 @@ class Rounds:
             turn.not_before, turn.asked_until = time.monotonic() + pause, 0.0
             self._changed.notify_all()
             return pause
+
+    def turns(self) -> list[tuple[Endpoint, Turn]]:
+        """Where each witness stands now."""
+        with self._changed:
+            return [(endpoint, replace(turn)) for endpoint, turn in self._turns.items()]
 
     def stop(self) -> None:
         """Let everybody who waits go home."""

@@ -41,7 +41,7 @@ def build_verifier(into: Path) -> Path:
     if refusal is None:
         command, environ = [go, "build", "-o", str(program), "."], _environ(into)
     elif (DEBIAN_GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir():
-        command = [go, "build", "-o", str(program), "verify.go"]
+        command = [go, "build", "-o", str(program), "verify.go", "proofs.go"]
         environ = _environ(into) | {"GO111MODULE": "off", "GOPATH": str(DEBIAN_GOPATH), "GOFLAGS": ""}
     else:
         raise GoMissing(f"golang.org/x/mod cannot be had: {refusal}")

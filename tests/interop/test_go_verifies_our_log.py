@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 
 import pytest
-from interop.go_toolchain import GoMissing, build_verifier
 from interop.tampering_proxy import flipped, tampering_proxy
 from raw_log import RawLog
 from running import new_log, running_http
@@ -22,17 +20,6 @@ SIZES = (1, 256, 257, 300, 65_536, 70_000)
 
 UNCHECKED = "downloaded inconsistent tile|entry 0 is not in the tree|invalid transparency proof"
 """What is said of a full tile's hash: golang.org/x/mod before v0.40.0, as Debian has it, finds it out later."""
-
-
-@pytest.fixture(scope="session")
-def verifier(tmp_path_factory):
-    """The Go program; required in CI, optional elsewhere."""
-    try:
-        return build_verifier(tmp_path_factory.mktemp("go"))
-    except GoMissing as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="module")

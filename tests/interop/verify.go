@@ -1,9 +1,10 @@
-// Command verify checks a whole log over HTTP with code that is none of ours: Go's golang.org/x/mod/sumdb/note reads and
-// verifies the checkpoint, sumdb/tlog the tree. What is left to this program is to fetch, and to translate names.
+// Command verify checks a log with code that is none of ours: Go's golang.org/x/mod/sumdb/note reads and verifies the
+// checkpoint, sumdb/tlog the tree. What is left to this program is to fetch or read files, and to translate names.
 //
-//	verify URL VKEY
+//	verify URL VKEY             a whole log, over HTTP
+//	verify -proofs FOLDER VKEY  entries that each have a proof; see proofs.go
 //
-// It fetches URL/checkpoint and verifies the log's signature; reads every leaf of the tree from tiles that
+// Of a whole log it fetches URL/checkpoint and verifies the log's signature; reads every leaf of the tree from tiles that
 // tlog.TileHashReader checks against the checkpoint's root; compares the hash of every entry of every bundle with it;
 // makes and checks inclusion proofs, and consistency proofs from earlier sizes; and builds the tree from the entries
 // anew, to compare its root and every one of its tiles, which TileHashReader only reads as far as it needs them (and
@@ -37,8 +38,17 @@ const mostBytes = 256*(2+65535) + 1
 var client = &http.Client{Timeout: 60 * time.Second}
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == "-proofs" {
+		count, err := verifyProofs(os.Args[2], os.Args[3])
+		if err != nil {
+			fmt.Println("FAILED:", err)
+			os.Exit(1)
+		}
+		fmt.Printf("OK: %d proofs\n", count)
+		return
+	}
 	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: verify URL VKEY")
+		fmt.Fprintln(os.Stderr, "usage: verify URL VKEY, or verify -proofs FOLDER VKEY")
 		os.Exit(2)
 	}
 	tree, err := verify(os.Args[1], os.Args[2])
@@ -69,16 +79,21 @@ func verify(url, vkey string) (tlog.Tree, error) {
 	return tree, rebuild(tree, leaves, fetched)
 }
 
-// checkpoint reads what the log has signed (C2SP tlog-checkpoint): origin, size and root, a line each.
+// checkpoint fetches what the log has signed.
 func checkpoint(url, vkey string) (tlog.Tree, error) {
+	body, err := fetch(url + "/checkpoint")
+	if err != nil {
+		return tlog.Tree{}, err
+	}
+	return openCheckpoint(body, vkey)
+}
+
+// openCheckpoint reads what the log has signed (C2SP tlog-checkpoint): origin, size and root, a line each.
+func openCheckpoint(body []byte, vkey string) (tlog.Tree, error) {
 	var tree tlog.Tree
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
 		return tree, fmt.Errorf("vkey: %w", err)
-	}
-	body, err := fetch(url + "/checkpoint")
-	if err != nil {
-		return tree, err
 	}
 	signed, err := note.Open(body, note.VerifierList(verifier))
 	if err != nil {

@@ -25,12 +25,13 @@ from world import (
     wire,
 )
 
-from ledger.audit import MAX_FINDINGS, Auditor, Finding
+from ledger.audit import Auditor
 from ledger.chain_key import ChainKey
 from ledger.checkpoint import Checkpoint
 from ledger.entry import Entry
 from ledger.envelope import Envelope
 from ledger.errors import LedgerError, Reason
+from ledger.findings import MAX_FINDINGS, Finding
 from ledger.form import LAST_US
 from ledger.merkle import leaf_hash, root_of
 from ledger.sequence import next_link
@@ -97,7 +98,7 @@ def test_an_auditor_that_is_told_some_tree_hashes_compares_those():
     some = [hash_ if number % 3 else None for number, hash_ in enumerate(hashes_of(log.leaves))]
     assert audit(log.leaves, log.checkpoint, hashes=some).verified
     some[4] = leaf_hash(b"something else")
-    assert found(audit(log.leaves, log.checkpoint, hashes=some)) == [(4, Reason.BAD_ENTRY)]
+    assert found(audit(log.leaves, log.checkpoint, hashes=some)) == [(4, Reason.BAD_INCLUSION_PROOF)]
 
 
 def test_an_empty_log_verifies():
@@ -285,9 +286,9 @@ def test_a_changed_hash_in_the_tree_is_found(index):
     assert report.findings == [
         Finding(
             index,
-            Reason.BAD_ENTRY,
-            f"leaf hash: given bytes that hash to {leaf_hash(log.leaves[index]).hex()}, "
-            f"expected {hashes[index].hex()}, which the tree holds",
+            Reason.BAD_INCLUSION_PROOF,
+            f"hash in the tree: given {hashes[index].hex()}, "
+            f"expected {leaf_hash(log.leaves[index]).hex()}, which the entry has",
         )
     ]
 
@@ -435,7 +436,7 @@ def test_all_that_is_wrong_with_one_entry_is_said():
     leaves = [*log.leaves, data]
     report = audit(leaves, checkpoint_of(leaves), hashes=[*hashes_of(log.leaves), bytes(32)])
     assert found(report) == [
-        (6, Reason.BAD_ENTRY),  # its hash
+        (6, Reason.BAD_INCLUSION_PROOF),  # the tree holds another hash
         (6, Reason.BAD_ENTRY),  # its time
         (6, Reason.BROKEN_CHAIN),
         (6, Reason.BAD_SIGNATURE),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 from world import City, fields, p256_key, respellings, signing_key, wire
@@ -43,6 +44,31 @@ def test_a_sealed_envelope_is_read_again_and_verifies(key, payload):
     assert (sealed.payload, sealed.key_id) == (payload, key.public_key.key_id)
     assert sealed.algorithm == key.public_key.algorithm
     sealed.verify(key.public_key)
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 16_383, 16_384])
+@given(cut=st.integers(0, 2), place=st.integers(-110, 60), added=st.binary(max_size=3))
+def test_what_is_read_prints_back_to_the_same_bytes(size, cut, place, added):
+    raw = Envelope.seal(bytes(size), KEY).raw
+    place %= len(raw)
+    raw = raw[:place] + added + raw[place + cut :]
+    message = entry_pb2.Envelope()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError:
+        message.Clear()
+    message.DiscardUnknownFields()
+    signatures = [(one.key_id, one.algorithm, one.signature) for one in message.signatures]
+    is_one = (
+        message.payload_type == PAYLOAD_TYPE
+        and len(signatures) == 1
+        and len(signatures[0][0]) == 32
+        and message.SerializeToString() == raw
+    )
+    if is_one:
+        assert Envelope.parse(raw) == Envelope(raw, message.payload, *signatures[0])
+    else:
+        refusal_of(raw)
 
 
 def test_the_bytes_of_an_envelope():

@@ -16,10 +16,10 @@ from world import (
     told,
 )
 
-from ledger.audit import Finding
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
 from ledger.event import Event
+from ledger.findings import Finding
 from ledger.rules import KNOWN_RULES, LATEST_RULES, Signer, identify, judge, rules_in_force
 from ledger.sequence import Sequenced
 from ledger.state import Charter, Party, PartyKey, State

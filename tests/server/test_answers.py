@@ -10,7 +10,7 @@ from filling import NOW, record
 from ledger.errors import Reason, ServiceFault
 from ledger.sequence import Resent, Submission
 from server.grpc.answers import Answers
-from server.grpc.ledger_service import _data_of
+from server.grpc.appends import _data_of
 from server.proofs import Proofs
 from server.sequencer import Appended
 from server.writer import Committed
@@ -36,7 +36,7 @@ def test_receipts_do_not_wait_behind_reads(founded, workers):
     async def run():
         slow = [asyncio.ensure_future(answers.read(lambda _: free.wait(WAIT_S))) for _ in range(3)]
         size = await answers.read(lambda view: view.size, of_append=True)
-        receipt = await answers.run(lambda: "receipt")
+        receipt = await answers.receipts(lambda: "receipt", 1)
         assert not any(one.done() for one in slow)
         free.set()
         return size, receipt, await asyncio.gather(*slow)
@@ -46,7 +46,7 @@ def test_receipts_do_not_wait_behind_reads(founded, workers):
 
 def test_without_workers_of_their_own_receipts_are_made_by_those_of_the_reads(founded, workers):
     answers = Answers(founded, Proofs(founded), workers[0])
-    name = asyncio.run(answers.run(lambda: threading.current_thread().name))
+    name = asyncio.run(answers.receipts(lambda: threading.current_thread().name, 1))
     assert name == asyncio.run(answers.read(lambda _: threading.current_thread().name))
 
 
@@ -94,6 +94,6 @@ def test_a_receipt_for_an_entry_that_is_nowhere_is_a_fault_and_no_endless_wait(
     lost = Appended(again.batch.verdicts, Committed(again.batch, again.head, again.paths))
     answers = Answers(founded, Proofs(founded), *workers)
     with pytest.raises(ServiceFault) as caught:
-        asyncio.run(answers.run(lambda: _data_of(resent, lost)))
+        asyncio.run(answers.receipts(lambda: _data_of(resent, lost), 1))
     assert caught.value.reason is Reason.STORE_DAMAGED
     assert str(caught.value) == "entry 6: given none, expected an entry"

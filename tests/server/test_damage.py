@@ -242,23 +242,18 @@ class TestLookingUp:
     @SQLITE_ONLY
     @pytest.mark.parametrize("record_type", [Listed, PartyKey, ChainHead])
     def test_no_table_is_read_from_end_to_end(self, store, founded, record_type):
-        from sqlalchemy import event
-
-        plans = []
-
-        def explain(connection, _cursor, statement, parameters, *_):
-            if statement.startswith("SELECT"):
-                cursor = connection.connection.cursor()
-                plans.extend(row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
-
         keys = {
             Listed: [(str(MERCHANT), str(TEA)), (str(MERCHANT), str(CUP))],
             PartyKey: [bytes(32), bytes(31)],
             ChainHead: [str(TEA), str(CUP)],
         }[record_type]
-        event.listen(store._reading, "before_cursor_execute", explain)
+        said = []
         with store.snapshot() as connection:
+            raw = connection.connection.dbapi_connection
+            raw.set_trace_callback(said.append)
             load(connection, record_type, keys)
+            raw.set_trace_callback(None)
+            plans = [row[3] for one in said for row in raw.execute(f"EXPLAIN QUERY PLAN {one}")]
         key_columns = {Listed: ("merchant", "chain"), PartyKey: ("key_id",), ChainHead: ("chain",)}[
             record_type
         ]

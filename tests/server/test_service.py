@@ -34,7 +34,7 @@ from ledger.envelope import Envelope
 from ledger.event import moment
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
 from ledger.note import VerifierKey
-from server.sequencer import wall_clock_us
+from server.clock import wall_clock_us
 from suyuan.v1 import entry_pb2, errors_pb2
 from suyuan.v1 import event_pb2 as ev
 from suyuan.v1 import ledger_service_pb2 as pb
@@ -399,6 +399,16 @@ class TestRegistry:
             names.append(page[0].party)
             after = page[0].party
         assert names == sorted([str(MERCHANT), str(OTHER_MERCHANT)])
+
+    @pytest.mark.parametrize("after", ["a\0b", "party", "x" * 200])
+    def test_a_page_behind_something_that_is_no_party(self, service, after):
+        for method, request in (
+            (service.registry.ListParties, reg.ListPartiesRequest(after=after)),
+            (service.registry.ListListings, reg.ListListingsRequest(chain=TEA, after=after)),
+        ):
+            with pytest.raises(grpc.RpcError) as caught:
+                method(request)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
     def test_a_key(self, service):
         key = service.city.key(CARRIER_MEMBER).public_key

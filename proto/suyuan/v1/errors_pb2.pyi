@@ -130,6 +130,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The service does not answer, or not in time; said by the client, never by the service."""
     ERROR_REASON_NO_QUORUM: _ErrorReason.ValueType  # 85
     """The log has no checkpoint yet that a quorum of its witnesses has cosigned."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 86
+    """This key has had more events recorded than it may for now; the RetryInfo detail says when to come back."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper): ...
 
@@ -241,4 +243,6 @@ ERROR_REASON_UNREACHABLE: ErrorReason.ValueType  # 84
 """The service does not answer, or not in time; said by the client, never by the service."""
 ERROR_REASON_NO_QUORUM: ErrorReason.ValueType  # 85
 """The log has no checkpoint yet that a quorum of its witnesses has cosigned."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 86
+"""This key has had more events recorded than it may for now; the RetryInfo detail says when to come back."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

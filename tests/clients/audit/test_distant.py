@@ -5,19 +5,22 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from certificates import self_signed
 from tiled import SIGNER, bundles_for, files_for, long_log, note_for, serving, serving_folder, tiles_for
 from world import MERCHANT, ORIGIN, altered, audit, founded
 
 from clients.audit import signatures
 from clients.audit.distant import DistantAudit
-from clients.audit.memory import AuditMemory
+from clients.audit.memory import AuditMemory, Moment
 from clients.audit.signatures import Verifiers
 from clients.tiles.fetch import Site
 from clients.tiles.log import TiledLog
+from ledger.audit import Standing
 from ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.entry import Entry
 from ledger.errors import BrokenProof, Reason, ServiceFault
-from ledger.frontier import Frontier
+from ledger.findings import AuditReport
+from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import leaf_hash
 from ledger.tiles import decode_bundle, encode_bundle
 
@@ -35,9 +38,10 @@ def opened(note):
 class Auditing:
     """A log that is served, and an auditor who comes back."""
 
-    def __init__(self, server, path):
+    def __init__(self, server, path, root_certificates=None):
         self.server = server
         self.path = path
+        self.root_certificates = root_certificates
         self.last = None
 
     def __call__(self, *known, leaves=None, progress=lambda done, total: None, **more):
@@ -46,7 +50,7 @@ class Auditing:
             self.server.files = files_for(leaves)
         self.server.asked.clear()
         with (
-            Site(self.server.url, timeout_s=5) as site,
+            Site(self.server.url, timeout_s=5, root_certificates=self.root_certificates) as site,
             Verifiers(2) as verifiers,
             AuditMemory(self.path, ORIGIN, near=50) as memory,
         ):
@@ -86,6 +90,15 @@ def test_a_log_that_python_serves_from_a_folder(tmp_path):
         for attempt in range(8):
             report = Auditing(server, tmp_path / f"audit {attempt}")()
             assert (report.size, report.findings) == (1_000, [])
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["kept", "closed"])
+def test_a_log_over_tls(tmp_path, last):
+    """Also of a server that closes each connection after its answer."""
+    certificate = self_signed(tmp_path)
+    with serving(files_for(long_log(700)), last=last, certificate=certificate) as server:
+        report = Auditing(server, tmp_path / "audit", root_certificates=str(certificate[0]))()
+    assert (report.size, report.findings) == (700, [])
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -201,7 +214,7 @@ def test_a_changed_tile(auditing, path):
     assert not report.verified
     if path.startswith("tile/0/"):
         [(index, reason), *_] = found(report)
-        assert reason is Reason.BAD_ENTRY
+        assert reason is Reason.BAD_INCLUSION_PROOF, "the entries are those that were signed"
         assert f"{index // 256:03}" in path
     else:
         [finding] = report.findings
@@ -210,12 +223,38 @@ def test_a_changed_tile(auditing, path):
 
 
 def test_tiles_of_a_high_tree(auditing):
-    """65,536 entries and one more are too many for a test; the tiles above are checked like those below."""
     files = files_for(long_log(513))
     auditing.server.files = files
     assert {path for path in files if path.startswith("tile/1/")} == {"tile/1/000.p/2"}
     files["tile/1/000.p/2"] = files["tile/1/000.p/2"][::-1]
     assert found(auditing()) == [(None, Reason.BAD_INCLUSION_PROOF)]
+
+
+@pytest.mark.parametrize("path", [None, "tile/1/000", "tile/1/001.p/1", "tile/2/000.p/1"])
+def test_a_changed_tile_of_a_log_with_three_levels(auditing, path):
+    """Junk will do for entries, of which the first 65,280 have been read: it is the tree above them that counts."""
+    leaves = [b"%d" % number for number in range(65_792)]
+    read = 65_280
+    completed = {}
+    frontier = Frontier().extend(map(leaf_hash, leaves[:read]), completed)
+    edge, _ = RightEdge().extend(completed)
+    with AuditMemory(auditing.path, ORIGIN) as memory:
+        memory.save(Moment(AuditReport(ORIGIN), Standing(frontier, frontier), edge))
+    files = files_for(leaves)
+    assert sorted(name for name in files if name.startswith(("tile/1/", "tile/2/"))) == [
+        "tile/1/000", "tile/1/001.p/1", "tile/2/000.p/1",
+    ]  # fmt: skip
+    if path is not None:
+        files[path] = flipped(files[path], 4)
+    auditing.server.files = files
+    report = auditing()
+    assert report.size == len(leaves)
+    assert found(report)[: len(leaves) - read] == [
+        (index, Reason.BAD_ENTRY) for index in range(read, len(leaves))
+    ]
+    more = report.findings[len(leaves) - read :]
+    assert [one.reason for one in more] == ([] if path is None else [Reason.BAD_INCLUSION_PROOF])
+    assert all(f"of {path}: given " in one.message for one in more)
 
 
 def test_a_tile_of_another_size(auditing):

@@ -6,8 +6,9 @@ import pytest
 from world import ORIGIN
 
 from clients.audit.memory import AuditMemory, Moment, forget, path_of
-from ledger.audit import AuditReport, Finding, Standing
+from ledger.audit import Standing
 from ledger.errors import BadInput, Reason, ServiceFault
+from ledger.findings import AuditReport, Finding
 from ledger.frontier import Frontier, RightEdge
 
 
@@ -77,6 +78,13 @@ def test_a_memory_is_for_its_owner_only(tmp_path):
             "a": 0o600,
             "a-wal": 0o600,
         }
+
+
+def test_a_memory_that_others_could_read_is_made_private(tmp_path):
+    (tmp_path / "a").touch()
+    (tmp_path / "a").chmod(0o644)
+    with AuditMemory(tmp_path / "a", ORIGIN):
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_damaged_memory(tmp_path):

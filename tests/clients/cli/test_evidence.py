@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from evidences import TIME_S, WITNESSES, evidence_of, policy_of
 from lying import CITY_SIGNER, lying_service
+from rich.cells import cell_len
 from world import MERCHANT, ORIGIN, TEA, City, Log, signing_key
 
 from clients.cli import verdict
@@ -173,6 +174,18 @@ def test_who_said_what(offline):
     assert "17 of 17 signatures hold" in proven
     assert "That nothing came later" in not_proven
     assert "no witness that you trust has cosigned" in " ".join(not_proven.split())
+
+
+def test_lines_are_broken_for_those_who_have_columns_only(offline):
+    checked = check_evidence(tea_file(), Policy.of(CITY_SIGNER.vkey))
+    said = [*verdict.what_holds(checked), *verdict.what_is_not_proven(checked)]
+    assert max(len(one.english) for one in said) > 80
+    whole = check(offline).out.splitlines()
+    assert {f"  {one.english}" for one in said} <= set(whole)
+    assert not any(line.endswith(" ") for line in whole)
+    broken = offline("regulator", "verify-evidence", FILE, COLUMNS=60).out.splitlines()
+    assert max(map(cell_len, broken)) <= 60
+    assert " ".join(" ".join(broken).split()).endswith(said[-1].english)
 
 
 def test_what_programs_read(offline):

@@ -12,20 +12,22 @@ from lying import log_signer, lying_service, signed
 from running import running_service
 from world import CARRIER_MEMBER, MERCHANT, ORIGIN, PLATFORM, REGULATOR, TEA, signing_key
 
-from clients.cli import auditing, recording
+from clients import patience
+from clients.cli import auditing
 from clients.cli.keygen import _pem
 from clients.cli.output import Format, Output
 from clients.cli.session import Local
 from clients.cli.settings import Settings
 from clients.keyfile import generate, write_key
-from ledger.audit import AuditReport, Finding
 from ledger.checkpoint import Checkpoint
 from ledger.contradiction import Contradiction
 from ledger.envelope import Envelope
 from ledger.errors import Conflict, Reason, ServiceFault
 from ledger.event import Event, Kind
+from ledger.findings import AuditReport, Finding
 from ledger.identifiers import uscc_check_character
 from ledger.note import VerifierKey
+from server.grpc import errors
 from server.grpc.errors import status_of
 
 COMPANY = "91330106589868712W"
@@ -662,7 +664,8 @@ def test_a_receipt_that_is_no_proof(speaking_liar, keys):
 
 
 def test_a_service_that_is_busy(speaking_liar, keys, monkeypatch):
-    monkeypatch.setattr(recording, "_RETRY_AFTER_S", (0.01, 0.01))
+    monkeypatch.setattr(errors, "RETRY_AFTER_MS", 1)
+    monkeypatch.setattr(patience, "LEAST_S", 0.001)
     busy = refused(ServiceFault(Reason.OVERLOADED, "queue", given="a full one", expected="room"))
     speaking_liar.tell(
         "AppendEvents",
@@ -678,7 +681,7 @@ def test_a_service_that_is_busy(speaking_liar, keys, monkeypatch):
     done = speaking_liar.line(*command)
     assert done.status == 3
     assert done.err.endswith("[OVERLOADED]\n")
-    assert len(speaking_liar.calls("AppendEvents")) == 6
+    assert len(speaking_liar.calls("AppendEvents")) == 3 + 5
 
 
 def test_a_damaged_store_is_not_asked_again(speaking_liar, keys):

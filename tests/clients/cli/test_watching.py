@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from misbehaving import eventually
 from tiled import VKEY, files_for, long_log, serving
 from world import ORIGIN
 
@@ -116,6 +117,29 @@ def test_a_file_that_comes_late_is_no_violation(watch, server):
         assert "tile/entries/001" in process.stderr.readline()
         server.files["tile/entries/001"] = late
         assert json.loads(process.stdout.readline())["entries"] == 600
+
+
+def test_a_log_that_falls_silent_is_told_once(watch, server, tmp_path):
+    told = tmp_path / "told"
+    command = (
+        f"{sys.executable} -c \"import sys; open('{told}', 'ab').write(sys.stdin.buffer.read() + b'\\n')\""
+    )
+    with watch("--max-silence", "2", "--command", command) as process:
+        assert json.loads(process.stdout.readline())["entries"] == 300
+        said = process.stderr.readline()
+        assert "the log's checkpoint: given none that is larger in the last 2 s, expected one" in said
+        server.asked.clear()
+        eventually(lambda: server.asked.count("checkpoint") >= 3)
+        assert len(told.read_text().splitlines()) == 1
+        server.files = files_for(long_log(310))
+        assert json.loads(process.stdout.readline())["entries"] == 310
+        assert "in the last 2 s" in process.stderr.readline(), "another silence is told again"
+        eventually(lambda: len(told.read_text().splitlines()) == 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, "it is no violation"
+    alert = json.loads(told.read_text().splitlines()[0])
+    assert (alert["origin"], alert["url"], alert["status"]) == (ORIGIN, server.url, 3)
+    assert alert["error"]["reason"] == "UNREACHABLE"
 
 
 @contextmanager

@@ -310,9 +310,11 @@ WRONG = [
 
 
 def test_what_it_cannot_be_told(tmp_path):
-    witness = new_witness(tmp_path, logs=[LOG.vkey])
     # All at once: most of the time goes into starting them.
-    running = [witness.begin("--listen", "127.0.0.1:0", *flags) for flags, _ in WRONG]
+    running = [
+        new_witness(tmp_path / str(n), logs=[LOG.vkey]).begin("--listen", "127.0.0.1:0", *flags)
+        for n, (flags, _) in enumerate(WRONG)
+    ]
     for process, (flags, message) in zip(running, WRONG, strict=True):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 2, flags

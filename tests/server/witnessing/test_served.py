@@ -84,7 +84,7 @@ def test_a_quorum_of_two_real_witnesses_while_the_third_is_down(tmp_path):
         try:
             service.start()
             assert all(one.HasField("receipt") for one in service.append(*service.founding).results)
-            eventually(lambda: "published" in service.log(), "publication")
+            eventually(lambda: '"event": "published"' in service.log(), "publication")
             eventually(lambda: open_witnessed(service, rules)[0].size == 6, "the newest head")
             assert open_witnessed(service, rules)[1] == ("one", "one-pq", "two")
 
