@@ -123,13 +123,20 @@ class Store:
 
     def _version(self, database: Database) -> int | None:
         try:
-            with self.snapshot() as connection:
-                said = stored_version(connection)
+            said = self._said()
+            if said is None:
+                # PostgreSQL tells of tables as they are and of their rows as they were when the transaction began: while
+                # a migration puts one table in place of another, a look may find neither.
+                said = self._said()
         except ServiceFault as fault:
             if fault.reason is Reason.STORE_UNAVAILABLE:
                 raise
             said = None  # no file of SQLite's
         return version_of(said, database)
+
+    def _said(self) -> list[str] | None:
+        with self.snapshot() as connection:
+            return stored_version(connection)
 
 
 @contextmanager

@@ -36,6 +36,12 @@ def store(path):
         yield made
 
 
+def forget(path):
+    """Make it a database that was made before anybody told the planner anything."""
+    with closing(sqlite3.connect(path)) as theirs, theirs:
+        theirs.execute("DROP TABLE sqlite_stat1")
+
+
 def planned(store, read):
     """The plans of the statements that this executes."""
     plans = []
@@ -84,16 +90,13 @@ def test_no_table_is_read_from_end_to_end(store, name):
         )
 
 
-def test_without_being_told_the_planner_would_read_the_whole_log(store):
-    with store.transaction() as connection:
-        connection.exec_driver_sql("DROP TABLE sqlite_stat1")
-    [_, plan] = planned(store, READS["length of a chain"])
-    assert "(shard=? AND idx<?)" in plan
+def test_without_being_told_the_planner_would_read_the_whole_log(store, path):
+    forget(path)
+    assert any("(shard=? AND idx<?)" in plan for plan in planned(store, READS["length of a chain"]))
 
 
 def test_a_database_that_was_made_before_is_told_when_it_is_opened_for_writing(store, path):
-    with store.transaction() as connection:
-        connection.exec_driver_sql("DROP TABLE sqlite_stat1")
+    forget(path)
     with closing(Store.open(path, read_only=True)) as reading, reading.snapshot() as connection:
         assert missing_statistics(connection)
     with closing(Store.open(path)) as opened, opened.snapshot() as connection:

@@ -179,7 +179,7 @@ class TestLimits:
             assert "story: given more than 10000" in refused(
                 sale_of, connection=connection, sale=event_id(sale)
             )
-        assert len(statements) == 4
+        assert len(statements) <= 4
 
     def test_a_story_of_too_many_bytes_is_refused_before_its_entries_are_loaded(self, store, founded, city):
         record(founded, *(long_scan(city) for _ in range(490)))
