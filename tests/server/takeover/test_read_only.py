@@ -57,7 +57,8 @@ def test_a_client_of_both_appends_where_it_can_and_reads_on(both):
     nobody = f"127.0.0.1:{free_port()}"
     listing = writer.city.listing()
     with LedgerClient(f"{nobody},{reader.target},{writer.target}", writer.vkey) as client:
-        receipt = client.append_one(listing)
+        [receipt] = client.append_stream([listing])
+        assert client.append_one(listing).index == receipt.index
         assert client.entry(index=receipt.index).event.id == receipt.event_id
     with LedgerClient(f"{nobody},{reader.target}", writer.vkey) as client:
         page = next(client.watch(receipt.index, patience_s=60))
