@@ -22,12 +22,12 @@ from server.commands.options import (
     Format,
     FormatOption,
     LogKeysOption,
+    NewDatabaseOption,
     WitnessPolicyOption,
     print_result,
     progress_bar,
 )
 from server.config import read_log_keys, read_witness_policy
-from server.store.database import Database
 from server.store.store import Store
 
 VkeysOption = Annotated[
@@ -83,9 +83,7 @@ def restore_command(
     backup: Annotated[
         Path, typer.Option("--from", metavar="FILE", help="What `operator backup` has written.")
     ],
-    database: Annotated[
-        str, typer.Option("--database", metavar="NEW", help="A database that is new, or holds no log.")
-    ],
+    database: NewDatabaseOption,
     log_keys: LogKeysOption = DEFAULT_LOG_KEYS,
     vkeys: VkeysOption = None,
     witness_policy: WitnessPolicyOption = None,
@@ -117,8 +115,7 @@ def restore_command(
         outside.require_not_older(header.size)
     with progress_bar("Verifying") as progress:
         verify(reader, keys, [one.checkpoint for one in outside.seen], progress)
-    there = Database.parse(database)
-    store = Store.create(there)
+    store = Store.create(database)
     try:
         with progress_bar("Restoring") as progress:
             checkpoint = restore(reader, store, keys, progress)
@@ -126,7 +123,7 @@ def restore_command(
         store.close()
     older_by = outside.older_by(checkpoint.size)
     result: dict[str, object] = {
-        "database": there.shown,
+        "database": database.shown,
         "origin": checkpoint.origin,
         "entries": checkpoint.size,
         "root": checkpoint.root.hex(),
@@ -136,7 +133,7 @@ def restore_command(
         "older_by": older_by,
     }
     lines = [
-        f"Restored {checkpoint.size} entries of {checkpoint.origin} into {there.shown}",
+        f"Restored {checkpoint.size} entries of {checkpoint.origin} into {database.shown}",
         *_told_of(outside, older_by, asked=policy is not None or bool(seen)),
         f"The log's signing key is not in a backup: `serve` needs the one of {keys[0]}",
     ]

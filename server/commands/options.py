@@ -34,6 +34,16 @@ def _without_password(context: typer.Context, parameter: typer.CallbackParam, da
     return database
 
 
+NewDatabaseOption = Annotated[
+    Database,
+    typer.Option(
+        "--database",
+        metavar="FILE|URL|@FILE",
+        help="A database that is new, or holds no log.",
+        parser=Database.parse,
+        callback=_without_password,
+    ),
+]
 DatabaseOption = Annotated[
     Database,
     typer.Option(

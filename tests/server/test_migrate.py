@@ -157,8 +157,9 @@ def test_the_command(old, database):
     assert again.stdout == f"{shown} is at version {SCHEMA_VERSION}: nothing to do\n"
 
 
-def test_a_password_in_the_command_line_is_refused():
-    refused = operator("migrate", "--database", "postgresql://u:hunter2@127.0.0.1:1/x", check=False)
+@pytest.mark.parametrize("command", [("migrate",), ("restore", "--from", "no.backup")])
+def test_a_password_in_the_command_line_is_refused(command):
+    refused = operator(*command, "--database", "postgresql://u:hunter2@127.0.0.1:1/x", check=False)
     assert refused.returncode == 2
     assert "a password" in refused.stderr
     assert "hunter2" not in refused.stderr
