@@ -36,12 +36,19 @@ def run_many(connection: Connection, statement: str, rows: Sequence[Sequence[Any
         cursor.executemany(statement, rows)
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Whether a file could only be read; a connection that found it so stays so, though the file has changed since."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+
+
 @contextmanager
 def _cursor(connection: Connection, statement: str) -> Iterator[sqlite3.Cursor]:
     cursor: Any = connection.connection.cursor()
     try:
         yield cursor
     except sqlite3.Error as error:
+        if is_read_only(error):
+            connection.invalidate(error)
         raise DBAPIError.instance(statement, None, error, sqlite3.Error, hide_parameters=True) from error
     finally:
         cursor.close()

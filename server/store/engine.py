@@ -11,6 +11,7 @@ from sqlalchemy.pool import QueuePool
 
 from ledger.errors import BadInput, Reason
 from server.store.database import Backend, Database
+from server.store.driver import is_read_only
 
 WRITES = "suyuan_writes"
 """Execution option of a connection whose transactions write: they take the write lock when they begin."""
@@ -92,6 +93,5 @@ def _begin(connection: Connection) -> None:
 
 def _on_error(context: ExceptionContext) -> None:
     """Give up connections to a file that could only be read: they stay so, though the file can be written to again."""
-    code = getattr(context.original_exception, "sqlite_errorcode", 0)
-    if code & 0xFF == sqlite3.SQLITE_READONLY:
+    if is_read_only(context.original_exception):
         context.is_disconnect = True

@@ -16,13 +16,13 @@ from filling import NOW, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from soaking import times
-from sqlalchemy import event
 from world import ORIGIN, City, signing_key
 
 from ledger.errors import Reason, ServiceFault
 from ledger.note import NoteSigner
 from ledger.sequence import Resent, Sequenced, Submission
 from server.rebuild import check
+from server.store import engine
 from server.store.store import Store
 from server.writer import Writer
 
@@ -34,17 +34,39 @@ SIGNER = NoteSigner(ORIGIN, signing_key("log")._key)
 class Disk:
     """What stands between a store and its database, and fails when it is told to."""
 
-    def __init__(self, store):
-        engine = store._reading
-        self._commit, self._rollback = engine.dialect.do_commit, engine.dialect.do_rollback
-        engine.dialect.do_commit, engine.dialect.do_rollback = self.commit, self.rollback
-        event.listen(engine, "do_execute", self.execute)
-        event.listen(engine, "do_executemany", self.execute_many)
+    def __init__(self):
         self.uses = 0
         self.fails = lambda _: False
         """Whether the use of this number fails; they are counted from 1."""
         self.too_late = False
         """Whether what fails has taken effect."""
+
+    def __getattr__(self, name):
+        """All else that the store asks of the driver."""
+        return getattr(sqlite3, name)
+
+    def connect(self, *args, **kwargs):
+        """As `sqlite3.connect`; each statement, commit and rollback of the connection is a use of the disk."""
+        disk = self
+
+        class Cursor(sqlite3.Cursor):
+            def execute(self, *asked):
+                return disk.use(lambda: sqlite3.Cursor.execute(self, *asked))
+
+            def executemany(self, *asked):
+                return disk.use(lambda: sqlite3.Cursor.executemany(self, *asked))
+
+        class Connection(sqlite3.Connection):
+            def cursor(self, _=None):
+                return sqlite3.Connection.cursor(self, Cursor)
+
+            def commit(self):
+                disk.use(lambda: sqlite3.Connection.commit(self))
+
+            def rollback(self):
+                disk.use(lambda: sqlite3.Connection.rollback(self))
+
+        return sqlite3.connect(*args, factory=Connection, **kwargs)
 
     @contextmanager
     def failing(self, fails, *, too_late):
@@ -55,25 +77,10 @@ class Disk:
         finally:
             self.fails = lambda _: False
 
-    def execute(self, cursor, statement, parameters, _):
-        self._use(lambda: cursor.execute(statement, parameters))
-        return True
-
-    def execute_many(self, cursor, statement, parameters, _):
-        self._use(lambda: cursor.executemany(statement, parameters))
-        return True
-
-    def commit(self, connection):
-        self._use(lambda: self._commit(connection))
-
-    def rollback(self, connection):
-        self._use(lambda: self._rollback(connection))
-
-    def _use(self, use):
+    def use(self, use):
         self.uses += 1
         if not self.fails(self.uses):
-            use()
-            return
+            return use()
         if self.too_late:
             use()
         error = sqlite3.OperationalError("disk I/O error")
@@ -100,13 +107,16 @@ def writing(path):
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         copy = Path(folder, "log.db")
         shutil.copy(path, copy)
-        store = Store.open(str(copy))
-        writer = Writer(store, SIGNER)
-        writer.load()
-        try:
-            yield writer, Disk(store), copy
-        finally:
-            store.close()
+        disk = Disk()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(engine, "sqlite3", disk)
+            store = Store.open(str(copy))
+            writer = Writer(store, SIGNER)
+            writer.load()
+            try:
+                yield writer, disk, copy
+            finally:
+                store.close()
 
 
 def write(writer, batch):

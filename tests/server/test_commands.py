@@ -167,7 +167,7 @@ class TestLookingAfter:
         [
             ("DELETE FROM log_head", "log_head row: log_head: given no row, expected the head of a log"),
             ("UPDATE log_head SET checkpoint = x'00'", "log_head row: form of a note: given "),
-            ("DELETE FROM alembic_version", "schema of {database}: given no version, expected version 3"),
+            ("DELETE FROM alembic_version", "schema of {database}: given no version, expected version 4"),
             ("DELETE FROM entries", "entry 0 in {database}: given none, expected a genesis"),
             ("UPDATE entries SET data = x'00'", "entry 0 in {database}: entry: given "),
             ("DROP TABLE entries", "database: given no such table: entries"),

@@ -145,7 +145,7 @@ class TestSlowReaders:
             connected(url, receives=64 * 1024) as connection,
         ):
             connection.sendall(b"GET /tile/0/000 HTTP/1.1\r\nHost: x\r\n\r\n" * 5_000)
-            [server] = [service._server for service in services]
+            [server] = [service._listener._server for service in services]
             wait_until(lambda: server.server_state.connections)
             [protocol] = server.server_state.connections
 
