@@ -122,21 +122,22 @@ class Store:
             log.warning("planner_not_told", error=str(fault))
 
     def _version(self, database: Database) -> int | None:
-        try:
+        said = self._said()
+        if said is None:
+            # PostgreSQL tells of tables as they are and of their rows as they were when the transaction began: while a
+            # migration puts one table in place of another, a look may find neither, or one that is gone when it is
+            # read.
             said = self._said()
-            if said is None:
-                # PostgreSQL tells of tables as they are and of their rows as they were when the transaction began: while
-                # a migration puts one table in place of another, a look may find neither.
-                said = self._said()
-        except ServiceFault as fault:
-            if fault.reason is Reason.STORE_UNAVAILABLE:
-                raise
-            said = None  # no file of SQLite's
         return version_of(said, database)
 
     def _said(self) -> list[str] | None:
-        with self.snapshot() as connection:
-            return stored_version(connection)
+        try:
+            with self.snapshot() as connection:
+                return stored_version(connection)
+        except ServiceFault as fault:
+            if fault.reason is Reason.STORE_UNAVAILABLE:
+                raise
+            return None  # no file of SQLite's
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from filling import record
+from misbehaving import eventually
 from running import operator
 from sqlalchemy import inspect, select
 
@@ -112,6 +113,27 @@ def test_of_two_at_once_one_does_it(old, database):
     for thread in threads:
         thread.join(60)
     assert sorted(done, key=lambda one: one.before) == [STEPS, Migrated(SCHEMA_VERSION, ())]
+
+
+def test_who_looks_at_a_version_while_it_changes_sees_the_old_or_the_new(old, database):
+    opened = []
+    looking = threading.Thread(
+        target=lambda: opened.append(Store.open(database, read_only=True, of_any_version=True))
+    )
+    with old.transaction() as connection:
+        upgrade(connection, OLDEST)
+        looking.start()
+        # SQLite reads what was; PostgreSQL waits for the table that is about to be gone.
+        eventually(lambda: not looking.is_alive() or waiting(connection), "the look to end, or to wait")
+    looking.join(60)
+    (store,) = opened
+    store.close()
+
+
+def waiting(connection):
+    return connection.dialect.name == "postgresql" and bool(
+        connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar()
+    )
 
 
 def test_a_database_of_newer_software_is_left_alone(store, database):
