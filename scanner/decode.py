@@ -32,7 +32,7 @@ PATIENCE_S: Final = 0.15
 
 _MOST_PATIENCE: Final = 20
 """Megapixels beyond which no more time is given."""
-_BAND: Final = 20
+_BAND: Final = 12
 """Pixels along upright bars that zbar looks at."""
 _QUIET: Final = 0.15
 """How much around a symbol, of its size, is looked at with it."""

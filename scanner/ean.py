@@ -13,6 +13,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ledger.identifiers import gs1_check_digit
+
 Floats: TypeAlias = npt.NDArray[np.floating]
 
 _SET_A: Final = (
@@ -78,6 +80,27 @@ def nearest(layout: Layout, left: Floats, right: Floats) -> Number:
         left: distance of each digit on the left from each of `LEFT_CODES`, digits × 20.
         right: distance of each digit on the right from each of `RIGHT_CODES`, digits × 10.
     """
+    number = _nearest_digits(layout, left, right)
+    return _nearest_number(layout, left, right) if number is None else number
+
+
+def _nearest_digits(layout: Layout, left: Floats, right: Floats) -> Number | None:
+    """The number that the nearest code of each place makes, if it is one: then none can be nearer."""
+    lefts, rights = left.argmin(axis=1).tolist(), right.argmin(axis=1).tolist()
+    sets = "".join("AB"[code // 10] for code in lefts)
+    digits = "".join(str(code % 10) for code in (*lefts, *rights))
+    if layout is EAN_13:
+        if sets not in _CHOICES:
+            return None
+        digits = f"{_CHOICES.index(sets)}{digits}"
+    elif "B" in sets:
+        return None
+    if gs1_check_digit(digits[:-1]) != digits[-1]:
+        return None
+    return Number(float(left.min(axis=1).sum() + right.min(axis=1).sum()), digits)
+
+
+def _nearest_number(layout: Layout, left: Floats, right: Floats) -> Number:
     choices = _choices(layout)
     heads = np.arange(len(choices))
     sets = np.stack([left[:, :10], left[:, 10:]])
@@ -104,15 +127,6 @@ def nearest(layout: Layout, left: Floats, right: Floats) -> Number:
         rest = int(before[rest, digit])
     text = "".join(map(str, reversed(digits)))
     return Number(float(reached[head, 0]), f"{head}{text}" if layout is EAN_13 else text)
-
-
-def distance(layout: Layout, text: str, left: Floats, right: Floats) -> float:
-    """How far the measured digits are from those of `text`, which has 13 or 8 digits; otherwise as `nearest`."""
-    head, digits = (int(text[0]), text[1:]) if layout is EAN_13 else (0, text)
-    sets = _choices(layout)[head]
-    lefts = [left[place, int(digits[place]) + 10 * int(sets[place])] for place in range(layout.left)]
-    rights = [right[place, int(digits[layout.left + place])] for place in range(layout.left)]
-    return float(sum(lefts) + sum(rights))
 
 
 @cache

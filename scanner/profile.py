@@ -8,6 +8,7 @@ drawn with several gains of ink and blurs of the lens, and that drawing counts w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -23,23 +24,23 @@ from scanner.symbol import Point
 Grey: TypeAlias = npt.NDArray[np.uint8]
 Corners: TypeAlias = tuple[Point, Point, Point, Point]
 
-_GOOD: Final = 0.17
+_GOOD: Final = 0.19
 """Mean distance a digit. Worse is the profile of a blur, or of what lies beside the symbol, and tells nothing."""
 
 _SAMPLES: Final = 6
 """To a module."""
 _AROUND: Final = 12
 """Modules that are sampled before and behind the symbol."""
-_NEAR: Final = 3
-_FAR: Final = 8
+_NEAR: Final = 2
+_FAR: Final = 6
 """Modules by which a guard may lie beside its place."""
-_COUNTED: Final = 4
+_COUNTED: Final = 3
 """Lines that count, of more that are looked at."""
 _GAINS: Final = (-0.45, -0.3, -0.15, 0.0, 0.15, 0.3)
 """Modules by which bars are wider than they should be."""
 _BLURS: Final = (0.3, 0.65)
 """Standard deviations of the blur, in modules."""
-_BULGES: Final = (-12.0, -6.0, 0.0, 6.0, 12.0)
+_BULGES: Final = (-9.0, 0.0, 9.0)
 _FINE: Final = 48
 """Steps a module in which is drawn; a multiple of `_SAMPLES`."""
 
@@ -59,9 +60,6 @@ class Measured:
     """The nearest number whose check digit holds."""
     distance: float
     """How far from it the profile is: 0 is alike, 1 unlike; the mean of its digits."""
-    layout: Layout
-    left: Floats
-    right: Floats
 
     @property
     def is_good(self) -> bool:
@@ -79,21 +77,20 @@ def measure(grey: Grey, corners: Corners, digits: int) -> Measured:
     """
     layout = EAN_13 if digits == 13 else EAN_8
     box = np.array(corners, dtype=np.float32)
-    at_once = _measure(_sampled(grey, box, layout, 3), layout, _NEAR, 0)
+    at_once = _measure(_sampled(grey, box, layout, 3), layout, _NEAR, (0,))
     if at_once.is_good:
         return at_once
-    profiles = _sampled(grey, _heightened(box), layout, 8)
-    return min((_measure(profiles, layout, _FAR, bulge) for bulge in _BULGES), key=lambda one: one.distance)
+    return _measure(_sampled(grey, _heightened(box), layout, 6), layout, _FAR, _BULGES)
 
 
-def _measure(profiles: Floats, layout: Layout, search: int, bulge: float) -> Measured:
+def _measure(profiles: Floats, layout: Layout, search: int, bulges: Iterable[float]) -> Measured:
     """What the profiles say, those of them that are most like a symbol.
 
     Args:
         profiles: as `_sampled` gives them.
         layout: of the symbol.
         search: modules by which a guard may lie beside its place.
-        bulge: how much the surface is bent.
+        bulges: how much the surface may be bent.
     """
     drawn = _drawn()
     lines = len(profiles)
@@ -103,22 +100,27 @@ def _measure(profiles: Floats, layout: Layout, search: int, bulge: float) -> Mea
     width = (behind - first) / layout.modules
     middle, middle_like = _find(profiles, drawn.middle, first + (layout.middle - 1) * width, _NEAR)
     bend = middle + 3.5 - (first + behind) / 2
-    windows = _windows(profiles, layout, _Lie(first, behind, bend, bulge))
+    guards_like = start_like + middle_like + end_like
+    return min(
+        (_compared(profiles, layout, _Lie(first, behind, bend, bulge), guards_like) for bulge in bulges),
+        key=lambda measured: measured.distance,
+    )
+
+
+def _compared(profiles: Floats, layout: Layout, lie: _Lie, guards_like: Floats) -> Measured:
+    """What the profiles say of a symbol that lies so, and whose guards are so like what is drawn: [line, drawing]."""
+    drawn = _drawn()
     half = layout.left
+    windows = _windows(profiles, layout, lie)
     left = _likeness(windows[:, :half], drawn.left)
     right = _likeness(windows[:, half:], drawn.right)
-    like = (
-        left.max(axis=3).sum(axis=1)
-        + right.max(axis=3).sum(axis=1)
-        + 2 * (start_like + middle_like + end_like)
-    )
-    if lines > _COUNTED:
+    like = left.max(axis=3).sum(axis=1) + right.max(axis=3).sum(axis=1) + 2 * guards_like
+    if len(profiles) > _COUNTED:
         counted = np.argsort(-like.max(axis=1))[:_COUNTED]
         left, right, like = left[counted], right[counted], like[counted]
     best = int(like.sum(axis=0).argmax())
-    lefts, rights = 1 - left[:, :, best].mean(axis=0), 1 - right[:, :, best].mean(axis=0)
-    number = nearest(layout, lefts, rights)
-    return Measured(number.text, number.distance / (2 * half), layout, lefts, rights)
+    number = nearest(layout, 1 - left[:, :, best].mean(axis=0), 1 - right[:, :, best].mean(axis=0))
+    return Measured(number.text, number.distance / (2 * half))
 
 
 def _heightened(box: Floats) -> Floats:
@@ -194,18 +196,15 @@ def _sampled(grey: Grey, box: Floats, layout: Layout, lines: int) -> Floats:
 
 def _find(profiles: Floats, part: Floats, places: Floats, search: int) -> tuple[Floats, Floats]:
     """Where each line is most like a part near a place, in modules, and how like it is there: [line, drawing]."""
-    lines, size = len(profiles), part.shape[-1]
+    size = part.shape[-1]
+    every = np.arange(len(profiles))
     reach = np.arange(-search * _SAMPLES, search * _SAMPLES + 1)
-    starts = np.clip(
-        (places * _SAMPLES).round().astype(np.intp)[:, None] + reach, 0, profiles.shape[1] - size
-    )
-    windows = np.lib.stride_tricks.sliding_window_view(profiles, size, axis=1)[
-        np.arange(lines)[:, None], starts
-    ]
+    begins = (places * _SAMPLES).round().astype(np.intp)[:, None] + reach
+    begins = np.clip(begins, 0, profiles.shape[1] - size)
+    windows = profiles[every[:, None, None], begins[:, :, None] + np.arange(size)]
     likeness = _levelled(windows) @ part.T
     best = likeness.max(axis=2).argmax(axis=1)
-    every = np.arange(lines)
-    return starts[every, best] / _SAMPLES, likeness[every, best]
+    return begins[every, best] / _SAMPLES, likeness[every, best]
 
 
 class _Lie(NamedTuple):
