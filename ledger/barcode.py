@@ -14,6 +14,10 @@ is a refusal with `Reason.AMBIGUOUS_CODE` that names the candidates, each spelle
 back, and never a guess. Only digits of a length that every till knows (8, 12 or 13) are a GTIN and neither of
 those.
 
+So it is with FNC1, which many a keyboard scanner swallows: `10A717271231` is the lot A717271231, or the lot A7
+that expires at the end of 2027. A symbology identifier, or one separator that did arrive, vouches for the rest;
+else both are named. What is too long for its AI lacks FNC1 in any case, and the refusal says where it may belong.
+
     >>> read_barcode("]C1010690123456789217271231" + "10A7").chain
     ChainKey('01/06901234567892/10/A7')
     >>> read_barcode("6901234567892").chain
@@ -30,7 +34,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import StrEnum
+from contextlib import suppress
 from typing import Final
 
 from ledger.chain_key import ChainKey
@@ -41,9 +45,11 @@ from ledger.gs1_message import (
     parse_bracketed,
     parse_digital_link,
     parse_element_strings,
+    parse_without_fnc1,
 )
 from ledger.identifiers import expand_upce, printable
-from ledger.reading import AIS_READ, Attributes, Reading, ambiguity
+from ledger.reading import AIS_READ, Attributes, Reading, ambiguity, missing_fnc1
+from ledger.symbology import GS1_SYMBOLOGIES, Symbology
 from ledger.waybill import explicit_waybill, waybill_of, waybills_by_shape
 
 __all__ = ["ACCEPTED", "FORMAT_YEAR", "MAX_CHARACTERS", "Attributes", "Reading", "Symbology", "read_barcode"]
@@ -61,60 +67,14 @@ FORMAT_YEAR: Final = 2026
 """The year in which dates are read if the caller, who has a clock, does not tell another."""
 
 
-class Symbology(StrEnum):
-    """How a code was printed: its AIM symbology identifier (ISO/IEC 15424)."""
-
-    EAN_13 = "]E0"
-    """EAN-13, UPC-A or UPC-E."""
-    EAN_13_ADD_ON = "]E3"
-    """EAN-13, UPC-A or UPC-E, and after it the 2 or 5 digits of an add-on."""
-    EAN_8 = "]E4"
-    ITF = "]I0"
-    ITF_14 = "]I1"
-    """Interleaved 2 of 5 whose check digit the scanner has checked."""
-    CODE_128 = "]C0"
-    GS1_128 = "]C1"
-    GS1_DATABAR = "]e0"
-    DATA_MATRIX = "]d1"
-    GS1_DATA_MATRIX = "]d2"
-    QR_CODE = "]Q1"
-    GS1_QR_CODE = "]Q3"
-    GS1_DOTCODE = "]J1"
-    OTHER = "]X0"
-    """Any other, which carries plain text."""
-
-    @classmethod
-    def parse(cls, identifier: str) -> Symbology:
-        """The symbology of an identifier such as `]C1`; `OTHER` for one that is none of ours.
-
-        Raises:
-            BadInput: `Reason.BAD_IDENTIFIER`: not `]`, a letter and a digit or letter.
-        """
-        if not _SYMBOLOGY_IDENTIFIER.fullmatch(identifier):
-            expected = "']', a letter, and a digit or letter"
-            raise _refusal("symbology identifier", identifier, expected)
-        try:
-            return cls(identifier)
-        except ValueError:
-            return cls.OTHER
-
-
-_SYMBOLOGY_IDENTIFIER: Final = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 _RETAIL: Final = {
     Symbology.EAN_13: (re.compile(r"([0-9]{12,13})"), "12 or 13 digits, or the 8 of a UPC-E"),
-    Symbology.EAN_13_ADD_ON: (re.compile(r"([0-9]{13})[0-9]{2}(?:[0-9]{3})?"), "13 digits, and 2 or 5 more"),
+    Symbology.EAN_13_ADD_ON: (
+        re.compile(r"([0-9]{13}) ?[0-9]{2}(?:[0-9]{3})?"),
+        "13 digits, and 2 or 5 more",
+    ),
     Symbology.EAN_8: (re.compile(r"([0-9]{8})"), "8 digits"),
 }
-_GS1: Final = frozenset(
-    {
-        Symbology.GS1_128,
-        Symbology.GS1_DATABAR,
-        Symbology.GS1_DATA_MATRIX,
-        Symbology.GS1_QR_CODE,
-        Symbology.GS1_DOTCODE,
-    }
-)
-
 _LEGIBLE: Final = re.compile(r"[ -~\x1d]+")
 _WEB_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 _CHAIN_KEY: Final = re.compile(r"ledger|(?:0[01]|waybill|drug|party)/.*")
@@ -130,6 +90,9 @@ _NUMBERS: Final[tuple[tuple[re.Pattern[str], Callable[[str], ChainKey]], ...]] =
 
 # Shorter digits are a GTIN at every till, and (01) alone is longer.
 _SHORTEST_ELEMENT_STRING: Final = 14
+
+# People choose between them.
+_MOST_CANDIDATES: Final = 6
 
 
 def read_barcode(
@@ -151,7 +114,7 @@ def read_barcode(
     """
     printed_as, content = _without_symbology_identifier(_legible(text), symbology)
     if carrier is not None:
-        if printed_as in _RETAIL or printed_as in _GS1:
+        if printed_as in _RETAIL or printed_as in GS1_SYMBOLOGIES:
             raise _refusal("symbology of a waybill", str(printed_as), "one that carries plain text")
         return Reading(waybill_of(carrier, content))
     if printed_as in _RETAIL:
@@ -160,8 +123,8 @@ def read_barcode(
         return Reading.of_message(parse_digital_link(content), year)
     if content.startswith("("):
         return Reading.of_message(parse_bracketed(content), year)
-    if printed_as in _GS1 or GROUP_SEPARATOR in content:
-        return Reading.of_message(parse_element_strings(content), year)
+    if printed_as in GS1_SYMBOLOGIES or GROUP_SEPARATOR in content:
+        return _gs1_symbol(content, year)
     if printed_as is Symbology.ITF_14 and len(content) == 14:
         return Reading(ChainKey.product(content))
     if _CHAIN_KEY.fullmatch(content):
@@ -202,31 +165,70 @@ def _retail_product(content: str, symbology: Symbology) -> ChainKey:
     return ChainKey.product(match[1])
 
 
+def _gs1_symbol(content: str, year: int) -> Reading:
+    try:
+        elements = parse_element_strings(content)
+    except BadInput:
+        candidates = _if_fnc1_is_missing(content, year)
+        if candidates:
+            raise missing_fnc1(content, candidates) from None
+        raise
+    return Reading.of_message(elements, year)
+
+
+def _if_fnc1_is_missing(content: str, year: int) -> dict[str, Reading]:
+    """What `content` can mean if separators are missing, by how to spell it; things that have chains only."""
+    readings: dict[str, Reading] = {}
+    for message in parse_without_fnc1(content, year):
+        with suppress(BadInput):
+            readings[bracketed(message)] = Reading.of_message(message, year)
+        if len(readings) == _MOST_CANDIDATES:
+            break
+    return readings
+
+
 def _only_candidate(content: str, year: int, *, may_be_element_strings: bool) -> Reading:
     readings, refusals = _read_as_number(content.upper())
     named, possible = waybills_by_shape(content)
     readings.update((chain, Reading(chain)) for chain in named)
     rivals: list[str] = [chain for chain in possible if chain not in readings]
-    elements = _meaningful_elements(content) if may_be_element_strings else None
-    if elements:
-        try:
-            Attributes.of_message(elements, year)
-            if not {"00", "01"} & elements.keys():
-                rivals.append(bracketed(elements))
-            reading = Reading.of_message(elements, year)
-        except BadInput as error:
-            refusals.append(error)
-        else:
-            readings[reading.chain] = reading
+    without_fnc1: dict[str, Reading] = {}
+    if may_be_element_strings and len(content) >= _SHORTEST_ELEMENT_STRING:
+        _read_as_element_strings(content, year, readings, rivals, refusals)
+        without_fnc1 = _if_fnc1_is_missing(content, year)
     if len(readings) == 1 and not rivals:
-        return next(iter(readings.values()))
+        reading = next(iter(readings.values()))
+        others = [spelled for spelled, other in without_fnc1.items() if other != reading]
+        if others:
+            raise ambiguity(content, [reading.chain, *others], "code that may lack FNC1")
+        return reading
     if readings or possible:
         raise ambiguity(content, [*readings, *rivals])
+    if without_fnc1:
+        raise missing_fnc1(content, without_fnc1)
     if len(refusals) == 1:
         raise refusals[0]
     if refusals:
         raise _refusal("code", content, f"one of these to hold: {'; '.join(map(str, refusals))}")
     raise _refusal("code", content, ACCEPTED)
+
+
+def _read_as_element_strings(
+    content: str, year: int, readings: dict[ChainKey, Reading], rivals: list[str], refusals: list[BadInput]
+) -> None:
+    """Add what `content` is as element strings to the readings, the rivals or the refusals."""
+    elements = _meaningful_elements(content)
+    if elements is None:
+        return
+    try:
+        Attributes.of_message(elements, year)
+        if not {"00", "01"} & elements.keys():
+            rivals.append(bracketed(elements))
+        reading = Reading.of_message(elements, year)
+    except BadInput as error:
+        refusals.append(error)
+    else:
+        readings[reading.chain] = reading
 
 
 def _read_as_number(capitals: str) -> tuple[dict[ChainKey, Reading], list[BadInput]]:
@@ -248,8 +250,6 @@ def _meaningful_elements(content: str) -> dict[str, str] | None:
 
     Nearly any digits beginning with 9 are an element for a company's internal use; none of those is a rival.
     """
-    if len(content) < _SHORTEST_ELEMENT_STRING:
-        return None
     try:
         elements = parse_element_strings(content)
     except BadInput:
