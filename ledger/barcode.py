@@ -179,7 +179,7 @@ def _gs1_symbol(content: str, year: int) -> Reading:
 def _if_fnc1_is_missing(content: str, year: int) -> dict[str, Reading]:
     """What `content` can mean if separators are missing, by how to spell it; things that have chains only."""
     readings: dict[str, Reading] = {}
-    for message in parse_without_fnc1(content, year):
+    for message in parse_without_fnc1(content, year, AIS_READ):
         with suppress(BadInput):
             readings[bracketed(message)] = Reading.of_message(message, year)
         if len(readings) == _MOST_CANDIDATES:

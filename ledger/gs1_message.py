@@ -18,9 +18,9 @@ hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.errors import BadInput, Reason
 from ledger.gs1_ai import ApplicationIdentifier, ai_at_start, ai_named, contradiction, is_complete
@@ -50,6 +50,12 @@ _QUALIFIERS: Final = frozenset({"10", "21", "22", "235"})
 _CHAIN_KEYS: Final = frozenset({"00", "01"})
 
 
+class _Search(NamedTuple):
+    year: int
+    after: Collection[str]
+    dead_ends: set[int]
+
+
 def parse_element_strings(text: str) -> dict[str, str]:
     """The elements of a message as a scanner sends it, without symbology identifier.
 
@@ -76,26 +82,27 @@ def parse_element_strings(text: str) -> dict[str, str]:
     return _collected(elements)
 
 
-def parse_without_fnc1(text: str, year: int) -> Iterator[dict[str, str]]:
+def parse_without_fnc1(text: str, year: int, after: Collection[str]) -> Iterator[dict[str, str]]:
     """What `text` can say if separators are missing: a printer left them out, or the way here swallowed them.
 
     Then any element may end wherever its value is complete. What comes out holds in itself: check digits, dates,
-    and for each AI those that it asks for beside it. AIs for a company's internal use are not looked for where
-    a separator would have to be missing, since nearly any digits that begin with 9 are one. At most some hundred
-    ways are tried, the longest values first, and none in a text of more than `LONGEST_WITHOUT_FNC1` characters.
+    and for each AI those that it asks for beside it. At most some hundred ways are tried, the longest values first,
+    and none in a text of more than `LONGEST_WITHOUT_FNC1` characters.
 
     Args:
         text: element strings, without symbology identifier.
         year: the year of the reading, for dates.
+        after: the AIs that are looked for where a separator is missing. Among all of them are so many that every
+            other number holds one somewhere.
     """
     if len(text) > LONGEST_WITHOUT_FNC1:
         return
-    for elements in islice(_ways(text, 0, year, set()), _MOST_WAYS):
+    for elements in islice(_ways(text, 0, _Search(year, after, set())), _MOST_WAYS):
         message = dict(elements)
-        if all(message[ai] == value for ai, value in elements):
-            ais = message.keys()
-            if is_complete(ais) and contradiction(ais) is None:
-                yield message
+        if not message or any(message[ai] != value for ai, value in elements):
+            continue
+        if is_complete(message.keys()) and contradiction(message.keys()) is None:
+            yield message
 
 
 def parse_bracketed(text: str) -> dict[str, str]:
@@ -174,27 +181,29 @@ def _end_of_run(text: str, start: int) -> int:
     return end if end >= 0 else len(text)
 
 
-def _ways(text: str, start: int, year: int, dead_ends: set[int]) -> Iterator[list[tuple[str, str]]]:
+def _ways(text: str, start: int, search: _Search) -> Iterator[list[tuple[str, str]]]:
     """The ways to take `text` apart from `start` on, where any value may end without a separator."""
     while text.startswith(GROUP_SEPARATOR, start):
         start += 1
     if start == len(text):
         yield []
         return
-    ai = None if start in dead_ends else ai_at_start(text[start:])
+    ai = None if start in search.dead_ends else ai_at_start(text[start:])
     if ai is None:
         return
     begin = start + len(ai.ai)
     end_of_run = _end_of_run(text, begin)
     # What leads nowhere from here is not tried again, so that no text takes exponentially long.
-    dead_ends.add(start)
+    search.dead_ends.add(start)
     for end in range(end_of_run, begin, -1):
         value = text[begin:end]
         is_cut = ai.ends_with_fnc1 and end < end_of_run
-        if (is_cut and text[end] == "9") or not ai.fits(value) or ai.fault(value, year):
+        if not ai.fits(value) or ai.fault(value, search.year):
             continue
-        for rest in _ways(text, end, year, dead_ends):
-            dead_ends.discard(start)
+        if is_cut and not any(text.startswith(following, end) for following in search.after):
+            continue
+        for rest in _ways(text, end, search):
+            search.dead_ends.discard(start)
             yield [(ai.ai, value), *rest]
 
 

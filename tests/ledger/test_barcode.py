@@ -104,6 +104,7 @@ def test_the_examples_in_the_docstrings_hold():
         ("]E496385074", "01/00000096385074"),
         ("]E3978073520044951299", "01/09780735200449"),
         ("]E3978073520044912", "01/09780735200449"),
+        ("]E39780735200449 51299", "01/09780735200449"),
         ("]I110614141000415", "01/10614141000415"),
         ("]C0106141412345678908", f"00/{SSCC}"),
         (f"]A0{DRUG}", f"drug/{DRUG}"),
@@ -227,7 +228,6 @@ def test_the_year_of_reading_tells_the_century():
     [
         ("ITF-14 or a lot number", "10614141000415", ["01/10614141000415", "(10)614141000415"]),
         ("SSCC or a lot number", SSCC, [f"00/{SSCC}", "(10)6141412345678908"]),
-        ("SSCC or a GTIN and a count", "010690123456789230", ["00/010690123456789230", f"01/{GTIN}"]),
         ("SSCC or USCC", "913501286487442664", ["00/913501286487442664", "party/913501286487442664"]),
         ("EAN-8 or UPC-E", "10000007", ["01/00000010000007", "01/00100000000007"]),
         (
@@ -277,6 +277,68 @@ def test_every_candidate_can_be_given_back(text):
             assert refusal(spelled).startswith(f"GS1 message: given {spelled}, expected a GTIN")
         else:
             assert read_barcode(spelled).chain == spelled
+
+
+def lacking_fnc1(text, reason):
+    with pytest.raises(BadInput) as caught:
+        read_barcode(text)
+    assert caught.value.reason is reason
+    subject = {Reason.AMBIGUOUS_CODE: "code that may lack FNC1", Reason.BAD_IDENTIFIER: "missing FNC1"}[
+        reason
+    ]
+    assert caught.value.subject == subject
+    assert all(candidate in str(caught.value) for candidate in caught.value.candidates)
+    return list(caught.value.candidates)
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        (f"01{GTIN}10A717271231", [f"01/{GTIN}/10/A717271231", f"(01){GTIN}(10)A7(17)271231"]),
+        (f"01{GTIN}10A721S5", [f"01/{GTIN}/10/A721S5", f"(01){GTIN}(10)A7(21)S5"]),
+        (f"01{GTIN}1727123121S510A7", [f"01/{GTIN}/21/S510A7", f"(01){GTIN}(17)271231(21)S5(10)A7"]),
+        # The chain is the same and the expiry date is not.
+        (f"01{GTIN}240B17271231", [f"01/{GTIN}", f"(01){GTIN}(240)B(17)271231"]),
+        (f"00{SSCC}400A3303000120", [f"00/{SSCC}", f"(00){SSCC}(400)A(3303)000120"]),
+    ],
+)
+def test_a_separator_that_may_be_missing_is_not_guessed_away(text, spelled):
+    assert lacking_fnc1(text, Reason.AMBIGUOUS_CODE) == spelled
+    as_it_stands, *others = [read_barcode(candidate) for candidate in spelled]
+    # A symbology identifier tells that the scanner sends what GS1 asks of it, and so does a separator.
+    assert read_barcode(f"]C1{text}").chain == as_it_stands.chain
+    assert read_barcode(f"\x1d{text}").chain == as_it_stands.chain
+    assert read_barcode(text, Symbology.GS1_DATA_MATRIX).chain == as_it_stands.chain
+    assert as_it_stands not in others
+
+
+@pytest.mark.parametrize("mark", ["", "]C1", "]d2"])
+def test_what_is_too_long_for_its_identifier_lacks_fnc1(mark):
+    text = f"01{GTIN}10{'A' * 18}17271231"
+    spelled = [f"(01){GTIN}(10){'A' * 18}(17)271231"]
+    assert lacking_fnc1(mark + text, Reason.BAD_IDENTIFIER) == spelled
+    assert lacking_fnc1(f"{mark}{text}\x1d21S5", Reason.BAD_IDENTIFIER) == [f"{spelled[0]}(21)S5"]
+
+
+@pytest.mark.parametrize("mark", ["]C1", "\x1d"])
+def test_what_is_too_long_and_can_be_cut_nowhere_is_only_too_long(mark):
+    message = refusal(f"{mark}01{GTIN}10{'A' * 21}")
+    assert message == f"value of AI (10): given {'A' * 21}, expected BATCH/LOT, format X..20"
+
+
+def test_no_more_candidates_are_named_than_people_can_choose_between():
+    text = f"01{GTIN}10" + "A21A10A22A13260101A"
+    assert 2 < len(lacking_fnc1(text, Reason.AMBIGUOUS_CODE)) <= 7
+
+
+@given(gtins, lots, serials, st.sampled_from(["10", "21"]))
+def test_swallowed_separators_never_give_another_key(gtin, lot, serial, first):
+    values = {"10": lot, "21": serial} if first == "10" else {"21": serial, "10": lot}
+    parts = [ai + value for ai, value in values.items()]
+    assert read_barcode(f"01{gtin}{parts[0]}\x1d{parts[1]}").chain == ChainKey.serial(gtin, serial)
+    with pytest.raises(BadInput) as caught:
+        read_barcode(f"01{gtin}{''.join(parts)}")
+    assert len(caught.value.candidates) >= 1
 
 
 CARRIER = "one that carries plain text"
@@ -463,6 +525,26 @@ def test_with_a_carrier_only_a_waybill_number_will_do(text, carrier, message):
 @pytest.mark.parametrize("symbology", Symbology)
 def test_a_symbology_is_its_identifier(symbology):
     assert Symbology.parse(str(symbology)) is symbology
+
+
+@pytest.mark.parametrize(
+    ("identifier", "symbology"),
+    [
+        ("]d5", Symbology.GS1_DATA_MATRIX),
+        ("]Q4", Symbology.GS1_QR_CODE),
+        ("]J4", Symbology.GS1_DOTCODE),
+        ("]e1", Symbology.GS1_DATABAR),
+        ("]e2", Symbology.GS1_DATABAR),
+        ("]d4", Symbology.DATA_MATRIX),
+        ("]Q0", Symbology.QR_CODE),
+        ("]Q2", Symbology.QR_CODE),
+        ("]I3", Symbology.ITF),
+    ],
+)
+def test_what_else_an_identifier_tells_makes_no_other_symbology(identifier, symbology):
+    assert Symbology.parse(identifier) is symbology
+    if symbology in GS1_SYMBOLOGIES:
+        assert read_barcode(f"{identifier}01{GTIN}10A7", symbology).chain == f"01/{GTIN}/10/A7"
 
 
 @pytest.mark.parametrize("identifier", ["]A0", "]L1", "]z3", "]QA"])
