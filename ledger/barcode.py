@@ -12,7 +12,8 @@ A symbology identifier (ISO/IEC 15424: `]`, a letter, a digit) tells how a code 
 reads. Without one the same digits can be a number or an element string, or anybody's waybill. Then the answer
 is a refusal with `Reason.AMBIGUOUS_CODE` that names the candidates, each spelled so that it can be given
 back, and never a guess. Only digits of a length that every till knows (8, 12 or 13) are a GTIN and neither of
-those.
+those. A check digit that holds is no reason to choose: of two kinds of number that look alike, as an SSCC and a
+credit code of digits alone, the other one may have been read wrongly.
 
 So it is with FNC1, which many a keyboard scanner swallows: `10A717271231` is the lot A717271231, or the lot A7
 that expires at the end of 2027. A symbology identifier, or one separator that did arrive, vouches for the rest;
@@ -79,14 +80,23 @@ _LEGIBLE: Final = re.compile(r"[ -~\x1d]+")
 _WEB_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 _CHAIN_KEY: Final = re.compile(r"ledger|(?:0[01]|waybill|drug|party)/.*")
 _NUMBERS: Final[tuple[tuple[re.Pattern[str], Callable[[str], ChainKey]], ...]] = (
-    (re.compile(r"[0-9]{8}|[0-9]{12,14}"), ChainKey.product),
+    # Eight digits that begin with 0 are a shop's own EAN-8 (RCN-8), another product in every shop, or a UPC-E.
+    (re.compile(r"[1-9][0-9]{7}|[0-9]{12,14}"), ChainKey.product),
     (re.compile(r"[01][0-9]{7}"), lambda digits: ChainKey.product(expand_upce(digits))),
     (re.compile(r"[0-9]{18}"), ChainKey.logistic_unit),
     (re.compile(r"8[0-9]{19}"), ChainKey.drug),
-    (re.compile(r"[0-9A-Z]{2}[0-9]{6}[0-9A-Z]{10}"), ChainKey.party),
+    # Of digits alone: authorities and categories as GB 32100-2015 gives them out, and a region.
+    (
+        re.compile(r"[1-9][1-59][1-9][0-9]{15}|(?=.*[A-Z])[0-9A-Z]{2}[0-9]{6}[0-9A-Z]{10}"),
+        ChainKey.party,
+    ),
     (re.compile(r"[A-Z]{2}[0-9]{9}[A-Z]{2}"), lambda number: ChainKey.waybill("upu", number)),
 )
-"""How each number looks that may stand alone, and the chain that it names if its check digit holds."""
+"""How each number looks that may stand alone, and the chain that it names if its check digit holds.
+
+Where two look alike, the check digit of one does not speak against the other, which may have been read wrongly: one
+wrong SSCC in thirty holds as a credit code.
+"""
 
 # Shorter digits are a GTIN at every till, and (01) alone is longer.
 _SHORTEST_ELEMENT_STRING: Final = 14
@@ -189,6 +199,7 @@ def _if_fnc1_is_missing(content: str, year: int) -> dict[str, Reading]:
 
 def _only_candidate(content: str, year: int, *, may_be_element_strings: bool) -> Reading:
     readings, refusals = _read_as_number(content.upper())
+    looks_alike = len(readings) + len(refusals) > 1
     named, possible = waybills_by_shape(content)
     readings.update((chain, Reading(chain)) for chain in named)
     rivals: list[str] = [chain for chain in possible if chain not in readings]
@@ -196,7 +207,7 @@ def _only_candidate(content: str, year: int, *, may_be_element_strings: bool) ->
     if may_be_element_strings and len(content) >= _SHORTEST_ELEMENT_STRING:
         _read_as_element_strings(content, year, readings, rivals, refusals)
         without_fnc1 = _if_fnc1_is_missing(content, year)
-    if len(readings) == 1 and not rivals:
+    if len(readings) == 1 and not rivals and not looks_alike:
         reading = next(iter(readings.values()))
         others = [spelled for spelled, other in without_fnc1.items() if other != reading]
         if others:

@@ -32,6 +32,7 @@ GROUP_SEPARATOR: Final = "\x1d"
 LONGEST_WITHOUT_FNC1: Final = 128
 """Characters of the longest text in which lost separators are looked for; no linear symbol holds as many."""
 
+_LONGEST_AI: Final = 4
 _MOST_WAYS: Final = 256
 
 _BRACKETED: Final = re.compile(r"\((?P<ai>[0-9]{2,4})\)(?P<value>(?:[^(\\]|\\\()*)")
@@ -64,21 +65,25 @@ def parse_element_strings(text: str) -> dict[str, str]:
             FNC1 should end and does not, or one AI with two values.
     """
     elements: list[tuple[str, str]] = []
-    start = 0
+    start = end_of_run = 0
     while start < len(text):
         if text[start] == GROUP_SEPARATOR:
             start += 1
             continue
-        rest = text[start : _end_of_run(text, start)]
-        ai = ai_at_start(rest)
+        if start >= end_of_run:
+            end_of_run = _end_of_run(text, start)
+        ai = ai_at_start(text[start : min(start + _LONGEST_AI, end_of_run)])
         if ai is None:
-            raise _unreadable("element string", rest, "an application identifier and its value")
-        value = rest[len(ai.ai) :]
-        match = ai.pattern.fullmatch(value) if ai.ends_with_fnc1 else ai.pattern.match(value)
+            raise _unreadable(
+                "element string", text[start:end_of_run], "an application identifier and its value"
+            )
+        begin = start + len(ai.ai)
+        read = ai.pattern.fullmatch if ai.ends_with_fnc1 else ai.pattern.match
+        match = read(text, begin, end_of_run)
         if match is None:
-            raise _misfit(ai, value)
+            raise _misfit(ai, text[begin:end_of_run])
         elements.append((ai.ai, match[0]))
-        start += len(ai.ai) + match.end()
+        start = match.end()
     return _collected(elements)
 
 
@@ -188,7 +193,7 @@ def _ways(text: str, start: int, search: _Search) -> Iterator[list[tuple[str, st
     if start == len(text):
         yield []
         return
-    ai = None if start in search.dead_ends else ai_at_start(text[start:])
+    ai = None if start in search.dead_ends else ai_at_start(text[start : start + _LONGEST_AI])
     if ai is None:
         return
     begin = start + len(ai.ai)
@@ -221,10 +226,10 @@ def _path_elements(path: str) -> list[tuple[str, str]]:
             break
         if segments[-1] in {".", ".."}:
             raise _unreadable("path of a GS1 Digital Link", path, "no '.' and '..', which browsers take away")
-        elements.insert(0, (ai.ai, _fitting(ai, value)))
+        elements.append((ai.ai, _fitting(ai, value)))
         keys |= {ai.ai} & _PRIMARY_KEYS
         del segments[-2:]
-    return elements
+    return elements[::-1]
 
 
 def _fitting(ai: ApplicationIdentifier, value: str) -> str:

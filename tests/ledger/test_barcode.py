@@ -230,6 +230,10 @@ def test_the_year_of_reading_tells_the_century():
         ("SSCC or a lot number", SSCC, [f"00/{SSCC}", "(10)6141412345678908"]),
         ("SSCC or USCC", "913501286487442664", ["00/913501286487442664", "party/913501286487442664"]),
         ("EAN-8 or UPC-E", "10000007", ["01/00000010000007", "01/00100000000007"]),
+        ("EAN-8, or a UPC-E read wrongly", "10000014", ["01/00000010000014"]),
+        ("UPC-E, or an EAN-8 read wrongly", "10000016", ["01/00100100000006"]),
+        ("USCC, or an SSCC read wrongly", "913501286487442651", ["party/913501286487442651"]),
+        ("SSCC, or a USCC read wrongly", "913501286487442602", ["00/913501286487442602"]),
         (
             "ITF-14 or a waybill",
             "75312345678900",
@@ -390,20 +394,30 @@ NUMBER = "4 to 32 of A-Z, 0-9 and inner '-'"
         ),
         (
             "wrong check digit, UPC-E or EAN-8",
-            "04252615",
+            "14252615",
             (
-                "code: given 04252615, expected one of these to hold: "
-                "GTIN 04252615 check digit: given 5, expected 0; "
-                "UPC-E 04252615 check digit: given 5, expected 4"
+                "code: given 14252615, expected one of these to hold: "
+                "GTIN 14252615 check digit: given 5, expected 7; "
+                "UPC-E 14252615 check digit: given 5, expected 1"
             ),
         ),
         (
-            "wrong check digit, SSCC or USCC",
+            "a shop's own number, which is no UPC-E",
+            "04252610",
+            "UPC-E 04252610 check digit: given 0, expected 4",
+        ),
+        (
+            "wrong check digit, SSCC",
             "906141412345678900",
+            "SSCC 906141412345678900 check digit: given 0, expected 4",
+        ),
+        (
+            "wrong check digit, SSCC or USCC",
+            "916141412345678900",
             (
-                "code: given 906141412345678900, expected one of these to hold: "
-                "SSCC 906141412345678900 check digit: given 0, expected 4; "
-                "USCC 906141412345678900 check character: given 0, expected G"
+                "code: given 916141412345678900, expected one of these to hold: "
+                "SSCC 916141412345678900 check digit: given 0, expected 3; "
+                "USCC 916141412345678900 check character: given 0, expected D"
             ),
         ),
         (

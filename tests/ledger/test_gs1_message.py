@@ -391,8 +391,10 @@ def test_a_plus_sign_in_a_query_is_itself_since_no_value_has_blanks():
         (
             "what a browser takes away",
             f"https://example.com/01/{GTIN}/10/..",
-            f"path of a GS1 Digital Link: given /01/{GTIN}/10/.., "
-            "expected no '.' and '..', which browsers take away",
+            (
+                f"path of a GS1 Digital Link: given /01/{GTIN}/10/.., "
+                "expected no '.' and '..', which browsers take away"
+            ),
         ),
         (
             "blank in the host",
@@ -468,6 +470,10 @@ def test_percent_encoded_characters_count_as_they_stand(ai, most, end):
         "https://a" + "/99/a" * 3_000 + "\n",
         "https://a/01?" + "99=a&" * 3_000,
         "https://a/10/" + "%41" * 5_000,
+        # Forty thousand elements, each of which says the same.
+        "2000" * 40_000,
+        "20\x1d" * 40_000,
+        "https://a" + "/10/A" * 40_000 + "/01/06901234567892",
     ],
 )
 def test_long_hostile_text_is_read_or_refused(text):
