@@ -186,6 +186,56 @@ def test_every_spelling_of_a_thing_gives_its_one_key(spelled):
     assert read_barcode(text, symbology, year=2026) == Reading(chain, attributes)
 
 
+IN_A_LINK = ["https://id.gs1.org/", "http://a.cn/shop/", "HTTPS://A.CN:8443/01/x/"]
+SPELLINGS = {
+    f"01/{GTIN}": [
+        *[
+            "6901234567892",
+            GTIN,
+            f"]E0{GTIN[1:]}",
+            f"]E3{GTIN[1:]}12",
+            f"]I1{GTIN}",
+            f"01{GTIN}",
+            f"(01){GTIN}",
+        ],
+        *[f"{mark}01{GTIN}" for mark in ("]C1", "]d2", "]d5", "]Q3", "]Q4", "]e0", "]J1", "\x1d")],
+        *[f"{host}01/{gtin}" for host in IN_A_LINK for gtin in (GTIN, GTIN[1:])],
+        *[f"https://a.cn/01/{GTIN}?{query}" for query in ("17=271231", "x=1&99=A", "linkType=all#10=A")],
+    ],
+    "01/00036000291452": ["036000291452", "0036000291452", "]E0036000291452", "(01)00036000291452"],
+    "01/00000096385074": ["96385074", "]E496385074", "]C10100000096385074", "https://a.cn/01/96385074"],
+    "01/00042100005264": ["04252614", "]E004252614", "042100005264", "]E00042100005264"],
+    f"01/{GTIN}/10/A%2F7": [
+        *[f"01{GTIN}10A/7", f"]C101{GTIN}10A/7", f"]C110A/7\x1d01{GTIN}", f"(10)A/7(01){GTIN}"],
+        *[f"(01) {GTIN} (10) A/7", f"(01){GTIN}(10)A/7(17)271231", f"01/{GTIN}/10/A%2F7"],
+        *[f"{host}01/{GTIN}/10/{lot}" for host in IN_A_LINK for lot in ("A%2F7", "A%2f7", "%41%2F%37")],
+        *[
+            f"https://a.cn/10/A%2F7/01/{GTIN}",
+            f"https://a.cn/01/{GTIN}?10=A/7",
+            f"https://a.cn/01/{GTIN}?10=A%2F7",
+        ],
+    ],
+    f"00/{SSCC}": [
+        *[f"00{SSCC}", f"]C100{SSCC}", f"(00){SSCC}", f"]C0{SSCC}", f"00/{SSCC}"],
+        *[f"{host}00/{SSCC}" for host in IN_A_LINK],
+        f"]C100{SSCC}02{GTIN}375\x1d10A7",
+    ],
+    f"drug/{DRUG}": [DRUG, f"]C0{DRUG}", f"]Q1{DRUG}", f"drug/{DRUG}", f" {DRUG}\r\n"],
+    f"party/{USCC}": [USCC, USCC.lower(), f"]Q1{USCC}", f"party/{USCC}"],
+    "waybill/upu/RA123456785CN": [
+        *["RA123456785CN", "ra123456785cn", "]C0RA123456785CN", "upu:RA123456785CN", "EMS:ra123456785CN"],
+        "sf:RA123456785CN",
+    ],
+    "waybill/jd/JDVA00123456789": ["JDVA00123456789", "JDVA00123456789-1-2-", "jd:jdva00123456789-2-2-7"],
+    "waybill/zto/75312345678901": ["zto:75312345678901", "ZTO:75312345678901", "waybill/zto/75312345678901"],
+}
+
+
+@pytest.mark.parametrize(("key", "spelled"), SPELLINGS.items())
+def test_all_spellings_of_one_thing_give_one_key(key, spelled):
+    assert {text: read_barcode(text).chain for text in spelled} == dict.fromkeys(spelled, key)
+
+
 @given(gtins, st.none() | lots, st.none() | serials)
 def test_a_product_key_is_the_path_of_the_canonical_digital_link(gtin, lot, serial):
     assume(lot is None or serial is None)
