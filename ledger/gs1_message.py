@@ -52,8 +52,10 @@ _CHAIN_KEYS: Final = frozenset({"00", "01"})
 
 
 class _Search(NamedTuple):
+    """What a search for missing separators goes by, and the places from which nothing was found."""
+
     year: int
-    after: Collection[str]
+    after: tuple[str, ...]
     dead_ends: set[int]
 
 
@@ -102,7 +104,7 @@ def parse_without_fnc1(text: str, year: int, after: Collection[str]) -> Iterator
     """
     if len(text) > LONGEST_WITHOUT_FNC1:
         return
-    for elements in islice(_ways(text, 0, _Search(year, after, set())), _MOST_WAYS):
+    for elements in islice(_ways(text, 0, _Search(year, tuple(after), set())), _MOST_WAYS):
         message = dict(elements)
         if not message or any(message[ai] != value for ai, value in elements):
             continue
@@ -203,9 +205,9 @@ def _ways(text: str, start: int, search: _Search) -> Iterator[list[tuple[str, st
     for end in range(end_of_run, begin, -1):
         value = text[begin:end]
         is_cut = ai.ends_with_fnc1 and end < end_of_run
-        if not ai.fits(value) or ai.fault(value, search.year):
+        if is_cut and not text.startswith(search.after, end):
             continue
-        if is_cut and not any(text.startswith(following, end) for following in search.after):
+        if ai.fault(value, search.year):
             continue
         for rest in _ways(text, end, search):
             search.dead_ends.discard(start)
