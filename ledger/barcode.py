@@ -178,22 +178,27 @@ def _retail_product(content: str, symbology: Symbology) -> ChainKey:
 def _gs1_symbol(content: str, year: int) -> Reading:
     try:
         elements = parse_element_strings(content)
-    except BadInput:
-        candidates = _if_fnc1_is_missing(content, year)
-        if candidates:
-            raise missing_fnc1(content, candidates) from None
-        raise
+    except BadInput as misfit:
+        candidates: dict[str, Reading] = {}
+        with suppress(BadInput):
+            candidates = _if_fnc1_is_missing(content, year)
+        raise (missing_fnc1(content, candidates) if candidates else misfit) from None
     return Reading.of_message(elements, year)
 
 
 def _if_fnc1_is_missing(content: str, year: int) -> dict[str, Reading]:
     """What `content` can mean if separators are missing, by how to spell it; things that have chains only."""
     readings: dict[str, Reading] = {}
-    for message in parse_without_fnc1(content, year, AIS_READ):
-        with suppress(BadInput):
-            readings[bracketed(message)] = Reading.of_message(message, year)
-        if len(readings) == _MOST_CANDIDATES:
-            break
+    try:
+        for message in parse_without_fnc1(content, year, AIS_READ):
+            with suppress(BadInput):
+                readings[bracketed(message)] = Reading.of_message(message, year)
+            if len(readings) == _MOST_CANDIDATES:
+                break
+    except BadInput:
+        # With two to choose from it does not matter that there may be more.
+        if len(readings) < 2:
+            raise
     return readings
 
 
@@ -206,7 +211,11 @@ def _only_candidate(content: str, year: int, *, may_be_element_strings: bool) ->
     without_fnc1: dict[str, Reading] = {}
     if may_be_element_strings and len(content) >= _SHORTEST_ELEMENT_STRING:
         _read_as_element_strings(content, year, readings, rivals, refusals)
-        without_fnc1 = _if_fnc1_is_missing(content, year)
+        try:
+            without_fnc1 = _if_fnc1_is_missing(content, year)
+        except BadInput:
+            if readings:
+                raise
     if len(readings) == 1 and not rivals and not looks_alike:
         reading = next(iter(readings.values()))
         others = [spelled for spelled, other in without_fnc1.items() if other != reading]

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Final, NamedTuple
 
 from ledger.errors import BadInput, Reason
@@ -29,8 +28,8 @@ from ledger.identifiers import printable
 GROUP_SEPARATOR: Final = "\x1d"
 """How FNC1 arrives when it ends an element: ASCII GS."""
 
-LONGEST_WITHOUT_FNC1: Final = 128
-"""Characters of the longest text in which lost separators are looked for; no linear symbol holds as many."""
+LONGEST_WITHOUT_FNC1: Final = 256
+"""Characters of the longest text in which missing separators are looked for; no linear symbol holds as many."""
 
 _LONGEST_AI: Final = 4
 _MOST_WAYS: Final = 256
@@ -93,18 +92,23 @@ def parse_without_fnc1(text: str, year: int, after: Collection[str]) -> Iterator
     """What `text` can say if separators are missing: a printer left them out, or the way here swallowed them.
 
     Then any element may end wherever its value is complete. What comes out holds in itself: check digits, dates,
-    and for each AI those that it asks for beside it. At most some hundred ways are tried, the longest values first,
-    and none in a text of more than `LONGEST_WITHOUT_FNC1` characters.
+    and for each AI those that it asks for beside it. The longest values come first.
 
     Args:
         text: element strings, without symbology identifier.
         year: the year of the reading, for dates.
         after: the AIs that are looked for where a separator is missing. Among all of them are so many that every
             other number holds one somewhere.
+
+    Raises:
+        BadInput: `Reason.BAD_IDENTIFIER`: the text is longer than `LONGEST_WITHOUT_FNC1`, or there are some hundred
+            ways and more, so that what did not come out may be possible all the same.
     """
     if len(text) > LONGEST_WITHOUT_FNC1:
-        return
-    for elements in islice(_ways(text, 0, _Search(year, tuple(after), set())), _MOST_WAYS):
+        raise _undecided(text)
+    for tried, elements in enumerate(_ways(text, 0, _Search(year, tuple(after), set()))):
+        if tried == _MOST_WAYS:
+            raise _undecided(text)
         message = dict(elements)
         if not message or any(message[ai] != value for ai, value in elements):
             continue
@@ -260,6 +264,12 @@ def _collected(elements: Iterable[tuple[str, str]]) -> dict[str, str]:
     if not message:
         raise _unreadable("GS1 message", "", "an application identifier and its value")
     return message
+
+
+def _undecided(text: str) -> BadInput:
+    return _unreadable(
+        "element strings without FNC1", text, "FNC1, without which they may say too many things"
+    )
 
 
 def _misfit(ai: ApplicationIdentifier, value: str) -> BadInput:

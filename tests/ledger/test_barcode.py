@@ -380,6 +380,21 @@ def test_what_is_too_long_and_can_be_cut_nowhere_is_only_too_long(mark):
     assert message == f"value of AI (10): given {'A' * 21}, expected BATCH/LOT, format X..20"
 
 
+def test_what_may_say_too_many_things_without_fnc1_is_not_read():
+    measures = "".join(f"{kind}3000001" for kind in range(310, 317)) + "".join(
+        f"{kind}3000001" for kind in range(330, 337)
+    )
+    dates = "".join(f"{ai}260101" for ai in (11, 13, 15, 17))
+    text = f"01{GTIN}{dates}{measures}240{'B' * 30}"
+    assert len(text) < 256
+    assert read_barcode(text).attributes.lot is None
+    longer = f"01{GTIN}{dates}{measures}3203000001" + "3213000001" * 3 + f"99{'B' * 30}"
+    assert len(longer) > 256
+    assert refusal(longer).startswith(f"element strings without FNC1: given 01{GTIN}11260101")
+    assert read_barcode(f"]C1{longer}").chain == f"01/{GTIN}"
+    assert read_barcode(f"{longer}\x1d").chain == f"01/{GTIN}"
+
+
 def test_no_more_candidates_are_named_than_people_can_choose_between():
     text = f"01{GTIN}10" + "A21A10A22A13260101A"
     assert 2 < len(lacking_fnc1(text, Reason.AMBIGUOUS_CODE)) <= 7
@@ -584,44 +599,6 @@ def test_plain_symbologies_carry_what_stands_alone(symbology):
 )
 def test_with_a_carrier_only_a_waybill_number_will_do(text, carrier, message):
     assert refusal(text, carrier=carrier) == message
-
-
-@pytest.mark.parametrize("symbology", Symbology)
-def test_a_symbology_is_its_identifier(symbology):
-    assert Symbology.parse(str(symbology)) is symbology
-
-
-@pytest.mark.parametrize(
-    ("identifier", "symbology"),
-    [
-        ("]d5", Symbology.GS1_DATA_MATRIX),
-        ("]Q4", Symbology.GS1_QR_CODE),
-        ("]J4", Symbology.GS1_DOTCODE),
-        ("]e1", Symbology.GS1_DATABAR),
-        ("]e2", Symbology.GS1_DATABAR),
-        ("]d4", Symbology.DATA_MATRIX),
-        ("]Q0", Symbology.QR_CODE),
-        ("]Q2", Symbology.QR_CODE),
-        ("]I3", Symbology.ITF),
-    ],
-)
-def test_what_else_an_identifier_tells_makes_no_other_symbology(identifier, symbology):
-    assert Symbology.parse(identifier) is symbology
-    if symbology in GS1_SYMBOLOGIES:
-        assert read_barcode(f"{identifier}01{GTIN}10A7", symbology).chain == f"01/{GTIN}/10/A7"
-
-
-@pytest.mark.parametrize("identifier", ["]A0", "]L1", "]z3", "]QA"])
-def test_a_symbology_that_is_none_of_ours_carries_plain_text(identifier):
-    assert Symbology.parse(identifier) is Symbology.OTHER
-
-
-@pytest.mark.parametrize("identifier", ["", "]", "]C", "C1", "]C11", "]1C", "]C１", "]Ç1"])
-def test_what_is_no_symbology_identifier_is_refused(identifier):
-    with pytest.raises(
-        BadInput, match=r"symbology identifier: given .*, expected ']', a letter, and a digit or letter"
-    ):
-        Symbology.parse(identifier)
 
 
 @pytest.mark.parametrize("start", ["", "]C1", "]d2", "(01)", "https://a/01/", "01/", "sf:", "\x1d"])

@@ -144,17 +144,32 @@ def test_a_message_that_lost_its_separators_is_among_what_it_can_say(message):
     assume(is_complete(message.keys()))
     swallowed = as_element_strings(message).replace(GROUP_SEPARATOR, "")
     assume(len(swallowed) <= LONGEST_WITHOUT_FNC1)
-    ways = without_fnc1(swallowed, message.keys())
-    # Some hundred ways are tried; a lot of twenty digits could be cut in more.
-    assert message in ways or len(ways) > 50
+    try:
+        ways = without_fnc1(swallowed, message.keys())
+    except BadInput:
+        # A few of the messages have some hundred ways and more.
+        return
+    assert message in ways
 
 
 @pytest.mark.parametrize(
-    "text", ["21" * 64, "10" * 64, "2199" * 32, "17000000" * 16, f"01{GTIN}" + "2110" * 28]
+    "text",
+    [
+        f"01{GTIN}" + "2110" * 28,
+        f"01{GTIN}10" + "21" * 55,
+        f"01{GTIN}" + "10A21B22C240D" * 8,
+        f"01{GTIN}10A".ljust(LONGEST_WITHOUT_FNC1 + 1, "7"),
+    ],
 )
-def test_looking_for_lost_separators_ends(text):
-    assert len(without_fnc1(text)) <= 256
-    assert without_fnc1(text * 2) == []
+def test_where_there_are_too_many_ways_nobody_says_that_there_are_no_others(text):
+    with pytest.raises(BadInput) as caught:
+        without_fnc1(text, AIS_READ | {"240"})
+    assert str(caught.value).endswith("expected FNC1, without which they may say too many things")
+
+
+@pytest.mark.parametrize("text", ["2A" * 64, "17000000" * 16, "20" * 127, "8003" * 64, "0" * 256])
+def test_looking_for_missing_separators_ends(text):
+    assert without_fnc1(text) == []
 
 
 @given(messages)
