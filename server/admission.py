@@ -103,6 +103,11 @@ class Admission:
         self._events = 0
         self._bytes = 0
 
+    @property
+    def under_way(self) -> int:
+        """Events of calls that are being looked at."""
+        return self._events
+
     async def admit(self, envelopes: Sequence[bytes], *, has_room: bool = False) -> list[Admitted]:
         """For each envelope a submission, verified if its key is known, or why it is refused.
 

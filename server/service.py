@@ -260,6 +260,7 @@ class Service:
         self._arrivals = Arrivals(answers.size)
         if self._sequencer is not None:
             self._sequencer.announce = self._arrivals.announce
+            self._sequencer.coming = lambda: admission.under_way
         watching = Watching(
             answers,
             self._arrivals,

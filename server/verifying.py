@@ -56,6 +56,11 @@ class SignatureProcesses:
         with self._lock:
             return [checker.pid for checker in self._all]
 
+    @property
+    def idle(self) -> int:
+        """How many wait for a question."""
+        return self._idle.qsize()
+
     def check(self, claims: Sequence[Claim]) -> list[bool] | None:
         """Whether each signature holds; None if whoever asks has to look for itself.
 

@@ -44,6 +44,14 @@ def rows_at(connection: Connection, columns: Columns, by: Columns, keys: Iterabl
     return [_with_truths(row, truths) for row in rows] if truths else rows
 
 
+def only_row(connection: Connection, columns: Columns) -> Sequence[Any] | None:
+    """The row of a table that has one for each log: the values of `columns`; None if it is empty."""
+    if connection.dialect.name == Backend.POSTGRESQL:
+        return connection.exec_driver_sql(_select(columns)).first()
+    rows = fetch(connection, _select(columns), ())
+    return rows[0] if rows else None
+
+
 def _some_at(connection: Connection, columns: Columns, by: Columns, keys: Sequence[Any]) -> list[Any]:
     rows: list[Any] = []
     most = _MOST if len(by) == 1 else _MOST_TUPLES
