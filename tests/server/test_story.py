@@ -164,11 +164,12 @@ class TestLimits:
         with store.transaction() as connection:
             sales = (number.to_bytes(32) for number in range(story.MAX_STORY + 1))
             save(connection, [Dispatched(PARCEL, sale, 6) for sale in sales])
-        with store.snapshot() as connection, counted(connection) as statements:
+        with store.snapshot() as connection:
             size = queries.head(connection).size
-            refusal = refused(story.of_chain, connection=connection, chain=PARCEL, size=size, go_on=go_on)
+            with counted(connection) as statements:
+                refusal = refused(story.of_chain, connection=connection, chain=PARCEL, size=size, go_on=go_on)
         assert refusal.startswith("story: given more than 10000 entries")
-        assert len(statements) == 3
+        assert len(statements) == 2
 
     def test_a_sale_in_too_many_parcels(self, store, founded, city):
         sale = city.sale()
