@@ -17,7 +17,9 @@ def symbol(text="6901234567892", symbology=Symbology.EAN_13, left=0):
 def told(sightings, *frames):
     """What is told of frames, each a time and the texts on it."""
     return [
-        (at_s, one.text) for at_s, *texts in frames for one in sightings.see([symbol(text) for text in texts], at_s)
+        (at_s, one.text)
+        for at_s, *texts in frames
+        for one in sightings.see([symbol(text) for text in texts], at_s)
     ]
 
 
