@@ -25,6 +25,9 @@ SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".t
 SETTLED_S: Final = 1.0
 """How long a picture has to stay as it is."""
 
+MAX_GONE: Final = 10_000
+"""Pictures that are remembered although they are not in the folder any more, beside as many as are in it."""
+
 _EMPTY_S: Final = 10.0
 """How long an empty file has to stay empty before it is taken for one: a picture begins as one."""
 
@@ -81,6 +84,8 @@ class Drops:
             sights: all that are in the folder now.
             at_s: when that is.
         """
+        sights = list(sights)
+        self._forget_gone(sights)
         fresh = {sight.content: sight for sight in sights if not self.knows(sight)}
         self._since = {content: self._since.get(content, at_s) for content in fresh}
         whole = [
@@ -94,6 +99,12 @@ class Drops:
     def waiting(self) -> bool:
         """Whether there was anything at the last look that was not read yet, whole or not."""
         return not self._since.keys() <= self._contents
+
+    def _forget_gone(self, sights: list[Sight]) -> None:
+        """Keep what is remembered bounded where pictures are taken out of the folder. An empty one may be a lost share."""
+        if sights and len(self._contents) > 2 * len(sights) + MAX_GONE:
+            self._contents &= {sight.content for sight in sights}
+            self._names &= {sight.named for sight in sights}
 
 
 def pictures_in(folder: Path) -> list[Sight]:

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from ledger.errors import BadInput, Reason
+from scanner import dropped
 from scanner.dropped import Drops, Sight, pictures_in
 
 A = Sight("a.png", 1, 100, 1_000)
@@ -96,6 +97,17 @@ def test_what_was_gone_for_a_while_begins_anew():
     assert not drops.waiting
     assert drops.look([A], 1.2) == []
     assert drops.look([A], 2.2) == [A]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(dropped, "MAX_GONE", 2)
+    gone = [Sight(f"{number}.png", number, 9, 9) for number in range(10, 20)]
+    drops = Drops([A, *gone])
+    assert drops.look([], 0.0) == []
+    assert drops.knows(gone[0])
+    assert drops.look([A], 0.0) == []
+    assert drops.knows(A)
+    assert not any(map(drops.knows, gone))
 
 
 def test_pictures_in_a_folder(tmp_path):
