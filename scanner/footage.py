@@ -135,6 +135,11 @@ class Footage:
         self._capture.release()
 
     @property
+    def is_live(self) -> bool:
+        """Whether this is what a camera sees now, and has no end."""
+        return self._clock is not None
+
+    @property
     def total(self) -> int:
         """Frames of a recording, as it tells; 0 where it does not, or there is no end."""
         told = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if self._clock is None else 0

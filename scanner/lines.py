@@ -64,9 +64,12 @@ class _Keyboard:
     def __init__(self, descriptor: int, *, is_terminal: bool) -> None:
         self._descriptor = descriptor
         self._is_terminal = is_terminal
+        self._has_ended = False
 
     def read(self, wait_s: float | None) -> bytes | None:
         """As `Line`."""
+        if self._has_ended:
+            return None
         ready, _, _ = select.select([self._descriptor], [], [], wait_s)
         if not ready:
             return b""
@@ -75,7 +78,8 @@ class _Keyboard:
         except OSError as error:
             raise _refusal("standard input", error.strerror or "an error", "what can be read") from error
         if self._is_terminal and _CTRL_D in chunk:
-            return None
+            self._has_ended = True
+            chunk = chunk[: chunk.index(_CTRL_D)]
         return chunk or None
 
 

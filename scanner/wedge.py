@@ -17,8 +17,11 @@ from typing import Final, NamedTuple
 MAX_BYTES: Final = 3 * 4_296
 """Of one scan: what the largest QR Code holds, in the longest encoding that a scanner sends. A longer one is left out."""
 
+FASTEST_TYPING_S: Final = 0.035
+"""From key to key, on average over a code: scanners take 1 to 20 ms, the fastest fingers 60."""
+
 _FEWEST: Final = 4
-"""Characters of a scan; anybody types fewer as fast."""
+"""Characters of a scan, unless all came at once; a few keys anybody may type as fast."""
 _FORGOTTEN_S: Final = 2.0
 """After so long a silence nobody expects the end any more of what was begun."""
 _ENTER_OR_TAB: Final = (b"\r", b"\n", b"\t")
@@ -36,7 +39,7 @@ class Setup:
     """What it sends after each code; None: Enter or Tab; empty: nothing, so that a pause is all that ends a code."""
     pause_s: float = 0.3
     """The pause that ends a code where there is no suffix."""
-    fastest_typing_s: float | None = 0.035
+    fastest_typing_s: float | None = FASTEST_TYPING_S
     """From one character to the next, on average: what is slower was typed. None: whatever comes is scanned."""
 
 
@@ -145,7 +148,10 @@ class Keystrokes:
         fastest_s = self._setup.fastest_typing_s
         if fastest_s is None:
             return False
-        return len(times) < _FEWEST or times[-1] - times[0] > fastest_s * (len(times) - 1)
+        took_s = times[-1] - times[0]
+        if not took_s:
+            return len(times) == 1
+        return len(times) < _FEWEST or took_s > fastest_s * (len(times) - 1)
 
     def _forget(self) -> None:
         self._held, self._times, self._overflowed = bytearray(), [], False

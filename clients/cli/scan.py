@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from clients.cli.commands import command
-from clients.cli.given import local
-from clients.cli.options import CarrierOption
 from clients.cli.output import print_error, redacted, shown
+from clients.cli.scanning import Scanning, scanning
 from clients.cli.session import Local
+from clients.cli.sources import follow
 from clients.cli.status import Status
 from ledger.errors import BadInput
 from scanner.decode import decode_image
@@ -21,29 +22,41 @@ from scanner.readers import zbar_note
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-@command(app, given=local)
+@command(app, given=scanning, no_args_is_help=True)
 def scan(
-    session: Local,
+    session: Scanning,
     *,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, BMP, GIF or TIFF files.")
-    ],
-    carrier: CarrierOption = None,
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE", help="PNG, JPEG, WebP, BMP, GIF or TIFF files."),
+    ] = None,
 ) -> None:
-    """Read the barcodes on pictures, and say what each identifies.
+    r"""Read the barcodes on pictures, and say what each identifies.
 
     With --format json, one line for each symbol: `file`, `symbology`, `text`, `chain` (null if it is no identifier
     that is known), `readers`. Exit status 1 if a file had no symbol on it, 2 if one could not be read at all.
 
     The secret of a purchase token is not shown: give the picture to `suyuan consumer`. A check digit that holds does not prove that a code was read right: compare what is shown with what is printed.
 
+    One of the other sources goes in place of pictures. Of a camera or video a code counts when two frames agree on it, and is told once. They go on until they end, or until SIGTERM or Ctrl-C; status 1 if nothing was read.
+
     Example:
       suyuan scan box.jpg label.png
       suyuan scan --format json *.jpg
+      suyuan scan --camera 0 --again-after 5
+      suyuan scan --watch /srv/belt --format json
+      suyuan scan --serial /dev/ttyACM0 --suffix '\x03'
     """
     note = zbar_note()
-    if note is not None:
+    if note is not None and not (session.wedge or session.serial):
         session.out.note(f"Note: {note}")
+    if bool(images) + len(session.sources) != 1:
+        named = ["pictures"] * bool(images) + session.sources
+        raise typer.BadParameter(f"read from one source, not from {' and '.join(named) or 'none'}")
+    raise typer.Exit(_read_pictures(session, images) if images else follow(session, _tell))
+
+
+def _read_pictures(session: Scanning, images: list[Path]) -> Status:
     status = Status.OK
     for path in images:
         try:
@@ -56,23 +69,27 @@ def scan(
             session.out.note(f"{shown(str(path))}: no symbol found")
             status = max(status, Status.NEGATIVE)
         for symbol in symbols:
-            _tell(session, path, identify(symbol, carrier=carrier or session.settings.text("carrier")))
-    raise typer.Exit(status)
+            _tell(session, str(path), str(path), identify(symbol, carrier=session.carrier))
+    return status
 
 
-def _tell(session: Local, path: Path, finding: Finding) -> None:
+def _tell(
+    session: Local, where: str, file: str | None, finding: Finding, more: Mapping[str, Any] | None = None
+) -> None:
+    """Print a symbol: where it was seen, in what file, what it means, and further fields for programs."""
     symbol = finding.symbol
     chain = finding.chain
     told = {
-        "file": str(path),
+        "file": file,
         "symbology": str(symbol.symbology),
         "text": redacted(symbol.text),
         "chain": None if chain is None else str(chain),
         "readers": [str(reader) for reader in symbol.readers],
+        **(more or {}),
     }
     meaning = chain or f"no identifier ({shown(str(finding.refusal))})"
     lines = [
-        f"{shown(str(path))}: {symbol.symbology} {shown(symbol.text)}",
+        f"{shown(where)}: {symbol.symbology} {shown(symbol.text)}",
         f"  {meaning}",
         f"  read by {' and '.join(symbol.readers)}",
     ]

@@ -57,7 +57,7 @@ def test_a_terminal_hands_out_each_character_and_shows_none():
             assert line.read(20) == b"6"
             assert line.read(0) == b""
             os.write(scanner, b"90\x04")
-            assert line.read(20) is None
+            assert (line.read(20), line.read(20)) == (b"90", None)
         assert termios.tcgetattr(ours) == before
 
 

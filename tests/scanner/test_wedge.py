@@ -44,6 +44,8 @@ def test_what_was_typed_is_never_repeated():
 def test_a_few_keys_are_typed_however_fast():
     assert strokes(Setup(), "yy\r", every_s=0.001)[0] == TYPED
     assert strokes(Setup(), "yes\r", every_s=0.001)[0] == [Burst(Kind.SCANNED, "yes")]
+    # Nobody types at no time at all.
+    assert strokes(Setup(), "yy\r", every_s=0)[0] == [Burst(Kind.SCANNED, "yy")]
 
 
 def test_enter_alone_is_nothing():
@@ -154,7 +156,7 @@ def test_the_end_of_input_ends_a_line():
 
 
 @given(
-    st.lists(st.tuples(st.binary(max_size=20), st.floats(0, 3))),
+    st.lists(st.tuples(st.binary(max_size=20), st.floats(0, 3)), max_size=8),
     st.sampled_from([None, "", "##"]),
     st.sampled_from(["", "~"]),
 )
@@ -171,7 +173,7 @@ def test_whatever_comes_something_sensible_is_told(chunks, suffix, prefix):
         assert text.encode() in sent
 
 
-@given(st.lists(st.from_regex(r"[!-~]{3,40}", fullmatch=True), min_size=1), st.data())
+@given(st.lists(st.from_regex(r"[!-~]{3,40}", fullmatch=True), min_size=1, max_size=4), st.data())
 def test_scans_come_out_as_they_were_sent_however_they_are_cut(codes, data):
     sent = "".join(f"{code}\r" for code in codes).encode()
     cuts = sorted(data.draw(st.sets(st.integers(0, len(sent)), max_size=8)))
