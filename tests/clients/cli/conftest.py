@@ -92,12 +92,12 @@ class CommandLine:
         """Run in this process; results are read as JSON."""
         return self(*arguments, "--format", "json", **more)
 
-    def process(self, *arguments, **more) -> subprocess.Popen[str]:
+    def process(self, *arguments, stdin=subprocess.DEVNULL, **more) -> subprocess.Popen[str]:
         """Start a process of its own."""
         return subprocess.Popen(
             [sys.executable, "-c", "import sys; from clients.cli.main import main; sys.exit(main())",
              *map(str, arguments)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
         )  # fmt: skip
 
 

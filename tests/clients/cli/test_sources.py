@@ -222,6 +222,27 @@ def test_at_a_terminal_what_is_typed_is_left_out(suyuan):
     assert done.err == "Scan now; what is typed is left out. Ctrl-D ends it.\nTyped, not scanned: left out\n"
 
 
+def test_sigterm_puts_the_terminal_back(suyuan):
+    scanner, ours = pty.openpty()
+    usual = termios.tcgetattr(ours)
+    process = suyuan.process("scan", "--wedge", stdin=ours)
+    try:
+        assert process.stderr.readline() == "Scan now; what is typed is left out. Ctrl-D ends it.\n"
+        assert termios.tcgetattr(ours) != usual
+        os.write(scanner, f"{TEA}\r".encode())
+        assert process.stdout.readline() == f"standard input: {TEA}\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert termios.tcgetattr(ours) == usual
+    finally:
+        process.kill()
+        process.wait()
+        for end in (process.stdout, process.stderr):
+            end.close()
+        for end in (scanner, ours):
+            os.close(end)
+
+
 def test_a_serial_line(suyuan):
     scanner, ours = pty.openpty()
     tty.setraw(ours)
