@@ -47,12 +47,10 @@ def scan(
       suyuan scan --watch /srv/belt --format json
       suyuan scan --serial /dev/ttyACM0 --suffix '\x03'
     """
+    session.require_fitting(has_pictures=bool(images))
     note = zbar_note()
     if note is not None and not (session.wedge or session.serial):
         session.out.note(f"Note: {note}")
-    if bool(images) + len(session.sources) != 1:
-        named = ["pictures"] * bool(images) + session.sources
-        raise typer.BadParameter(f"read from one source, not from {' and '.join(named) or 'none'}")
     raise typer.Exit(_read_pictures(session, images) if images else follow(session, _tell))
 
 

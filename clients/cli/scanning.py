@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -16,6 +16,22 @@ from clients.cli.options import CarrierOption, ConfigOption, FormatOption
 from clients.cli.output import print_error, utc_text
 from clients.cli.session import Local
 from clients.cli.settings import Settings
+from clients.cli.source_options import (
+    AgainOption,
+    BaudOption,
+    CameraOption,
+    CountOption,
+    FromScratchOption,
+    GapOption,
+    OnceOption,
+    PrefixOption,
+    PreviewOption,
+    SerialOption,
+    SuffixOption,
+    VideoOption,
+    WatchOption,
+    WedgeOption,
+)
 from clients.cli.status import Status
 from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
@@ -23,145 +39,13 @@ from ledger.identifiers import printable
 if TYPE_CHECKING:
     from scanner.wedge import Setup
 
-_SOURCES: Final = "Other sources"
-_HAND_SCANNERS: Final = "Scanners at hand (--wedge, --serial)"
-
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.?))", re.DOTALL)
 _ESCAPED: Final = {"r": "\r", "n": "\n", "t": "\t", "\\": "\\"}
+_FILMED: Final = ("--camera", "--video")
+_GOING_ON: Final = (*_FILMED, "--watch", "--wedge", "--serial")
+
 _NONE: Final = "none"
 _MAX_MARK: Final = 32
-
-CameraOption = Annotated[
-    int | None,
-    typer.Option(
-        "--camera",
-        min=0,
-        max=99,
-        metavar="N",
-        help="A camera, as the system counts them from 0.",
-        rich_help_panel=_SOURCES,
-        show_default=False,
-    ),
-]
-VideoOption = Annotated[
-    Path | None,
-    typer.Option("--video", metavar="FILE", help="A video: AVI, MP4, MKV or WebM.", rich_help_panel=_SOURCES),
-]
-WatchOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--watch",
-        metavar="FOLDER",
-        help="Pictures as somebody drops them into a folder; those that were read before are not read again.",
-        rich_help_panel=_SOURCES,
-    ),
-]
-WedgeOption = Annotated[
-    bool,
-    typer.Option(
-        "--wedge",
-        help="A scanner that poses as a keyboard; or its lines, from a pipe or a file on standard input.",
-        rich_help_panel=_SOURCES,
-    ),
-]
-SerialOption = Annotated[
-    str | None,
-    typer.Option(
-        "--serial",
-        metavar="PORT",
-        help="A scanner at a serial line, such as /dev/ttyACM0 or COM3.",
-        rich_help_panel=_SOURCES,
-    ),
-]
-CountOption = Annotated[
-    int | None,
-    typer.Option(
-        "--count",
-        min=1,
-        max=2**31,
-        metavar="N",
-        help="Stop after so many codes.",
-        rich_help_panel=_SOURCES,
-        show_default=False,
-    ),
-]
-AgainOption = Annotated[
-    float | None,
-    typer.Option(
-        "--again-after",
-        min=0.1,
-        max=86_400.0,
-        metavar="SECONDS",
-        help="Tell a code again when it comes back into sight after so long; by default each is told once.",
-        rich_help_panel=_SOURCES,
-        show_default=False,
-    ),
-]
-PreviewOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--preview/--no-preview",
-        help="Show in a window what is seen; by default of a camera, where there is a screen.",
-        rich_help_panel=_SOURCES,
-        show_default=False,
-    ),
-]
-OnceOption = Annotated[
-    bool,
-    typer.Option(
-        "--once",
-        help="With --watch, stop when all that is there was read, instead of waiting for more.",
-        rich_help_panel=_SOURCES,
-    ),
-]
-FromScratchOption = Annotated[
-    bool,
-    typer.Option(
-        "--from-scratch",
-        help="With --watch, forget what was read before, and read it again.",
-        rich_help_panel=_SOURCES,
-    ),
-]
-PrefixOption = Annotated[
-    str | None,
-    typer.Option(
-        "--prefix",
-        envvar="SUYUAN_SCANNER_PREFIX",
-        metavar="TEXT",
-        help=r"What the scanner sends before each code, such as '\x02'; by default nothing.",
-        rich_help_panel=_HAND_SCANNERS,
-    ),
-]
-SuffixOption = Annotated[
-    str | None,
-    typer.Option(
-        "--suffix",
-        envvar="SUYUAN_SCANNER_SUFFIX",
-        metavar="TEXT",
-        help=r"What it sends after each code, such as '\x03', or none; by default Enter or Tab.",
-        rich_help_panel=_HAND_SCANNERS,
-    ),
-]
-GapOption = Annotated[
-    str | None,
-    typer.Option(
-        "--gap",
-        envvar="SUYUAN_SCANNER_GAP",
-        metavar="MILLISECONDS",
-        help="From key to key, on average; what comes more slowly was typed. By default 35.",
-        rich_help_panel=_HAND_SCANNERS,
-    ),
-]
-BaudOption = Annotated[
-    str | None,
-    typer.Option(
-        "--baud",
-        envvar="SUYUAN_SCANNER_BAUD",
-        metavar="RATE",
-        help="Of the serial line; by default 9600.",
-        rich_help_panel=_HAND_SCANNERS,
-    ),
-]
 
 
 @dataclass
@@ -193,6 +77,26 @@ class Scanning(Local):
             "--serial": self.serial,
         }
         return [option for option, value in named.items() if value is not None]
+
+    def require_fitting(self, *, has_pictures: bool) -> None:
+        """Refuse several sources, or none, and what does not go with the one.
+
+        Raises:
+            typer.BadParameter: saying which.
+        """
+        sources = ["pictures"] * has_pictures + self.sources
+        if len(sources) != 1:
+            raise typer.BadParameter(f"read from one source, not from {' and '.join(sources) or 'none'}")
+        given = {
+            "--count": (self.count, _GOING_ON),
+            "--again-after": (self.again_after_s, _FILMED),
+            "--preview": (self.preview, _FILMED),
+            "--once": (self.once or None, ("--watch",)),
+            "--from-scratch": (self.from_scratch or None, ("--watch",)),
+        }
+        for option, (value, fitting) in given.items():
+            if value is not None and sources[0] not in fitting:
+                raise typer.BadParameter(f"{option} goes with {' or '.join(fitting)}")
 
     def setup(self) -> Setup:
         """How the scanner is set up that is listened to.

@@ -371,3 +371,22 @@ def test_one_source_at_a_time(suyuan, arguments, named):
     done = suyuan("scan", *arguments)
     assert done.status == 2
     assert f"read from one source, not from {named}" in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["a.png", "--count", "2"],
+            "--count goes with --camera or --video or --watch or --wedge or --serial",
+        ),
+        (["--watch", "x", "--again-after", "2"], "--again-after goes with --camera or --video"),
+        (["--wedge", "--no-preview"], "--preview goes with --camera or --video"),
+        (["--video", "x", "--once"], "--once goes with --watch"),
+        (["--camera", "0", "--from-scratch"], "--from-scratch goes with --watch"),
+    ],
+)
+def test_what_does_not_go_with_a_source(suyuan, arguments, told):
+    done = suyuan("scan", *arguments)
+    assert done.status == 2
+    assert told in " ".join(done.err.replace("│", " ").split())
