@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from clients.cli.output import Progress, shown
-from clients.cli.scanning import Scanning, Tally, now_text
+from clients.cli.scanning import Place, Scanning, Tally, Tell, now_text
 from ledger.errors import BadInput
 from scanner.decode import decode_pixels
 from scanner.footage import Footage
-from scanner.identify import Finding, identify
+from scanner.identify import identify
 from scanner.sighting import Agreement, Sightings
 
 if TYPE_CHECKING:
     from scanner.preview import Preview
-
-Tell: TypeAlias = Callable[[Scanning, str, str | None, Finding, Mapping[str, Any] | None], None]
-"""Prints a symbol: where it was seen, in what file, what it means, and further fields for programs."""
 
 
 def watch_camera(session: Scanning, number: int, tally: Tally, tell: Tell) -> None:
@@ -56,8 +53,7 @@ def _follow(
         for number, frame in enumerate(footage.frames(), 1):
             symbols = decode_pixels(frame.picture)
             for symbol in sightings.see(symbols, frame.at_s):
-                where, file, more = _place(footage, name, frame.at_s)
-                tell(session, where, file, identify(symbol, carrier=session.carrier), more)
+                tell(session, _place(footage, name, frame.at_s), identify(symbol, carrier=session.carrier))
                 tally.told += 1
                 if tally.is_enough:
                     return
@@ -68,11 +64,11 @@ def _follow(
                     return
 
 
-def _place(footage: Footage, name: str, at_s: float) -> tuple[str, str | None, dict[str, Any]]:
-    """Where a frame is from: for people, its file, and for programs."""
+def _place(footage: Footage, name: str, at_s: float) -> Place:
     if footage.is_live:
-        return name, None, {"source": name, "at": now_text(), "offset_s": None}
-    return f"{name} at {at_s:.1f} s", name, {"source": "video", "at": None, "offset_s": round(at_s, 3)}
+        return Place(name, None, more={"source": name, "at": now_text(), "offset_s": None})
+    more = {"source": "video", "at": None, "offset_s": round(at_s, 3)}
+    return Place(f"{name} at {at_s:.1f} s", name, more=more)
 
 
 @contextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from clients.cli.output import redacted, shown
 from clients.cli.scanning import Scanning, Tally, now_text
@@ -25,9 +24,6 @@ _REFUSED: Final = {
     Kind.UNREADABLE: ("bytes that are no text", "a code in ASCII or UTF-8"),
     Kind.TOO_LONG: (f"more than {MAX_BYTES} bytes without an end", "what --suffix tells after each code"),
 }
-
-Tell: TypeAlias = Callable[[str], None]
-"""Prints a code that was scanned."""
 
 
 def listen_to_keyboard(session: Scanning, tally: Tally) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from clients.cli.commands import command
 from clients.cli.output import print_error, redacted, shown
-from clients.cli.scanning import Scanning, scanning
+from clients.cli.scanning import Place, Scanning, scanning
 from clients.cli.session import Local
 from clients.cli.sources import follow
 from clients.cli.status import Status
@@ -67,27 +66,24 @@ def _read_pictures(session: Scanning, images: list[Path]) -> Status:
             session.out.note(f"{shown(str(path))}: no symbol found")
             status = max(status, Status.NEGATIVE)
         for symbol in symbols:
-            _tell(session, str(path), str(path), identify(symbol, carrier=session.carrier))
+            _tell(session, Place(str(path), str(path)), identify(symbol, carrier=session.carrier))
     return status
 
 
-def _tell(
-    session: Local, where: str, file: str | None, finding: Finding, more: Mapping[str, Any] | None = None
-) -> None:
-    """Print a symbol: where it was seen, in what file, what it means, and further fields for programs."""
+def _tell(session: Local, place: Place, finding: Finding) -> None:
     symbol = finding.symbol
     chain = finding.chain
     told = {
-        "file": file,
+        "file": place.file,
         "symbology": str(symbol.symbology),
         "text": redacted(symbol.text),
         "chain": None if chain is None else str(chain),
         "readers": [str(reader) for reader in symbol.readers],
-        **(more or {}),
+        **place.more,
     }
     meaning = chain or f"no identifier ({shown(str(finding.refusal))})"
     lines = [
-        f"{shown(where)}: {symbol.symbology} {shown(symbol.text)}",
+        f"{shown(place.name)}: {symbol.symbology} {shown(symbol.text)}",
         f"  {meaning}",
         f"  read by {' and '.join(symbol.readers)}",
     ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import typer
 
@@ -37,6 +37,7 @@ from ledger.errors import BadInput, Reason
 from ledger.identifiers import printable
 
 if TYPE_CHECKING:
+    from scanner.identify import Finding
     from scanner.wedge import Setup
 
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.?))", re.DOTALL)
@@ -164,6 +165,23 @@ def scanning(
         from_scratch=from_scratch,
         marks={name: value or settings.text(f"scanner_{name}") for name, value in given.items()},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a symbol was seen."""
+
+    name: str
+    """For people."""
+    file: str | None
+    page: int | None = None
+    """Of a file of several, from 1."""
+    more: Mapping[str, object] = field(default_factory=dict)
+    """Further fields of the result: `source`, `at` and `offset_s`, where it is not a picture that was named."""
+
+
+Tell: TypeAlias = "Callable[[Scanning, Place, Finding], None]"
+"""Prints a symbol: where it was seen, and what it means."""
 
 
 @dataclass

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from clients.cli.output import shown
-from clients.cli.scanning import Scanning, Tally, now_text
+from clients.cli.scanning import Place, Scanning, Tally, Tell, now_text
 from clients.cli.status import Status
 from clients.cli.stopping import Stopped, stoppable
 from ledger.errors import BadInput
-from scanner.identify import Finding
-
-Tell: TypeAlias = Callable[[Scanning, str, str | None, Finding, Mapping[str, Any] | None], None]
-"""Prints a symbol: where it was seen, in what file, what it means, and further fields for programs."""
 
 
 def follow(session: Scanning, tell: Tell) -> Status:
@@ -61,9 +55,9 @@ def _read(session: Scanning, path: Path, tell: Tell) -> int:
     from scanner.identify import identify  # noqa: PLC0415 - as above
 
     symbols = decode_image(path)
-    more = {"source": "folder", "at": now_text(), "offset_s": None}
+    place = Place(str(path), str(path), more={"source": "folder", "at": now_text(), "offset_s": None})
     for symbol in symbols:
-        tell(session, str(path), str(path), identify(symbol, carrier=session.carrier), more)
+        tell(session, place, identify(symbol, carrier=session.carrier))
     if not symbols:
         session.out.note(f"{shown(str(path))}: no symbol found")
     return len(symbols)
