@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ledger.errors import BadInput, Reason
-
-SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-"""How the names of pictures end; others, such as those of pictures that are still being written, are passed over."""
+from scanner.picture_file import SUFFIXES
 
 SETTLED_S: Final = 1.0
 """How long a picture has to stay as it is."""
@@ -117,7 +115,7 @@ def pictures_in(folder: Path) -> list[Sight]:
     try:
         with os.scandir(folder) as found:
             for entry in found:
-                if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
+                if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in SUFFIXES:
                     continue
                 try:
                     status = entry.stat()

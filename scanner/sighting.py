@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from scanner.symbol import Symbol, Symbology
+from scanner.symbol import Confidence, Symbol, Symbology
 
 MAX_CODES: Final = 100_000
 """Codes that are remembered; the one that was longest out of sight is forgotten first, and would count anew."""
@@ -56,11 +56,12 @@ class Sightings:
         """The symbols of one frame that begin to count with it, as this frame shows them.
 
         Args:
-            symbols: what was read on the frame; one text in several places counts as one.
+            symbols: what was read on the frame; one text in several places counts as one, and a disputed one as none.
             at_s: when it was taken, not before the frames that were shown earlier.
         """
         counting: list[Symbol] = []
-        seen = {_key(symbol): symbol for symbol in reversed(list(symbols))}
+        read = [symbol for symbol in symbols if symbol.confidence is not Confidence.DISPUTED]
+        seen = {_key(symbol): symbol for symbol in reversed(read)}
         for key, symbol in reversed(seen.items()):
             if self._counts(key, at_s):
                 counting.append(symbol)

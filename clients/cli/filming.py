@@ -51,7 +51,8 @@ def _follow(
     sightings = Sightings(Agreement(again_after_s=session.again_after_s))
     with _progress(session, footage, name) as progress:
         for number, frame in enumerate(footage.frames(), 1):
-            symbols = decode_pixels(frame.picture)
+            # What one frame hides the next one shows: no further looks are taken at it.
+            symbols = decode_pixels(frame.picture, patience_s=0)
             for symbol in sightings.see(symbols, frame.at_s):
                 tell(session, _place(footage, name, frame.at_s), identify(symbol, carrier=session.carrier))
                 tally.told += 1

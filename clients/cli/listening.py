@@ -82,10 +82,15 @@ def _tell(session: Scanning, name: str, text: str) -> None:
         chain, meaning = str(reading.chain), str(reading.chain)
     told = {
         "file": None,
+        "page": None,
         "symbology": None,
         "text": redacted(text),
         "chain": chain,
+        "confidence": "single",
         "readers": ["scanner"],
+        "position": None,
+        "orientation": None,
+        "add_on": None,
         "source": name,
         "at": now_text(),
         "offset_s": None,

@@ -49,15 +49,19 @@ def _read(session: Scanning, path: Path, tell: Tell) -> int:
     """Tell what is on a picture; returns how many symbols there are.
 
     Raises:
-        BadInput: it cannot be read.
+        BadInput: it cannot be read, or not to its end; what could be read was told.
     """
-    from scanner.decode import decode_image  # noqa: PLC0415 - hand scanners need no readers
+    from clients.pictures import read_file  # noqa: PLC0415 - hand scanners need no readers
     from scanner.identify import identify  # noqa: PLC0415 - as above
 
-    symbols = decode_image(path)
-    place = Place(str(path), str(path), more={"source": "folder", "at": now_text(), "offset_s": None})
-    for symbol in symbols:
-        tell(session, place, identify(symbol, carrier=session.carrier))
-    if not symbols:
+    read = read_file(str(path))
+    more = {"source": "folder", "at": now_text(), "offset_s": None}
+    for number, symbols in enumerate(read.pages, start=1):
+        place = Place(str(path), str(path), number if len(read.pages) > 1 else None, more)
+        for symbol in symbols:
+            tell(session, place, identify(symbol, carrier=session.carrier))
+    if read.refusal is not None:
+        raise read.refusal
+    if not any(read.pages):
         session.out.note(f"{shown(str(path))}: no symbol found")
-    return len(symbols)
+    return sum(map(len, read.pages))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner import sighting
 from scanner.sighting import Agreement, Sightings
-from scanner.symbol import Point, Reader, Symbol, Symbology
+from scanner.symbol import Confidence, Point, Reader, Symbol, Symbology
 
 
 def symbol(text="6901234567892", symbology=Symbology.EAN_13, left=0):
@@ -72,6 +74,14 @@ def test_one_text_in_two_places_is_seen_in_one_frame():
     sightings = Sightings(Agreement())
     assert sightings.see([symbol(left=0), symbol(left=50)], 0.0) == []
     assert sightings.see([symbol(left=1), symbol(left=51)], 0.1) == [symbol(left=1)]
+
+
+def test_a_disputed_reading_counts_in_no_frame():
+    sightings = Sightings(Agreement())
+    disputed = replace(symbol(), confidence=Confidence.DISPUTED)
+    assert [sightings.see([disputed], number / 10) for number in range(5)] == [[]] * 5
+    assert sightings.see([symbol()], 0.5) == []
+    assert sightings.see([symbol()], 0.6) == [symbol()]
 
 
 def test_codes_of_one_frame_are_told_in_its_order():
