@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -20,9 +21,9 @@ _SHOWN: Final = 3
 
 
 def check(session: Signing, subjects: Sequence[Subject]) -> list[Standing]:
-    """Look up what is about to be signed, tell what was read from pictures and what is in doubt, and return the latter.
+    """Look up what is about to be signed, tell what is known of it, and return what is in doubt.
 
-    Parcels are looked up only if they were read from pictures: their numbers run on, and none is a misreading only
+    Where nobody sits at a terminal only that is told which is in doubt, or was read from a picture. Parcels are looked up only if they were read from pictures: their numbers run on, and none is a misreading only
     because another is there.
 
     Raises:
@@ -37,9 +38,9 @@ def check(session: Signing, subjects: Sequence[Subject]) -> list[Standing]:
     except ServiceFault as error:
         note(f"Not checked against what the ledger knows: {shown(str(error))}")
         return []
-    from_pictures = {subject.chain for subject in asked if subject.from_picture}
+    told = {subject.chain for subject in asked if subject.from_picture or sys.stdin.isatty()}
     for standing in standings:
-        if standing.in_doubt or standing.chain in from_pictures:
+        if standing.in_doubt or standing.chain in told:
             for line in _lines(standing):
                 note(line)
     return [standing for standing in standings if standing.in_doubt]

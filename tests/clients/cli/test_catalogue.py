@@ -101,6 +101,11 @@ def test_what_was_read_from_a_picture_is_told(listed, keys, goods):
     )
 
 
+def test_at_a_terminal_it_is_told_by_whom_a_product_is_listed(listed, keys, goods):
+    again = listed(*listing(goods, keys["merchant"]), terminal=True)
+    assert (again.status, again.err) == (0, f"01/0{goods}: listed by {MERCHANT} as 茶\n")
+
+
 def test_a_parcel_on_a_picture_is_told(online, keys, waybill):
     write_label("parcel.png", waybill)
     step = ("courier", "scan", "picked-up", "parcel.png", "--key", keys["member"], "--yes")
