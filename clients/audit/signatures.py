@@ -29,8 +29,11 @@ from ledger.keys import PublicKey
 if sys.platform != "win32":
     import fcntl
 
-LAG: Final = 16
-"""Batches that are under way at most, for all processes together."""
+LAG: Final = 32
+"""Batches that are under way at most, for all processes together: work for them while a save takes its time."""
+
+MOST_BYTES: Final = 33_554_432
+"""Bytes of events that are under way at most, but for the newest batch: few events are large, and all could be."""
 
 WORTH_STARTING: Final = 8_192
 """Signatures from which on starting processes takes less time than it saves."""
@@ -60,6 +63,7 @@ class Verifiers:
         self._jobs = jobs
         self._workers: list[_Worker] = []
         self._under_way: deque[tuple[Batch, _Worker | None]] = deque()
+        self._bytes = 0
         self._sent = 0
 
     def __enter__(self) -> Self:
@@ -87,6 +91,7 @@ class Verifiers:
         """Have a batch checked; its turn to be collected comes after those submitted before."""
         if not batch:
             return
+        self._bytes += _size(batch)
         if not self._workers:
             self._under_way.append((batch, None))
             return
@@ -98,13 +103,16 @@ class Verifiers:
     def collect(self, most_left: int = 0) -> Iterator[tuple[int, LedgerError]]:
         """What does not hold in the oldest batches, until at most so many are under way: entry and error.
 
+        Fewer are left where their events are large.
+
         Raises:
             ServiceFault: a process has died.
         """
-        while len(self._under_way) > most_left:
+        while len(self._under_way) > most_left or (self._bytes > MOST_BYTES and len(self._under_way) > 1):
             batch, worker = self._under_way[0]
             failed = _failures(batch) if worker is None else worker.receive()
             self._under_way.popleft()
+            self._bytes -= _size(batch)
             for place in failed:
                 try:
                     # Once more for the message: it is seldom, and one who was told wrong would accuse an innocent.
@@ -124,6 +132,12 @@ class Verifiers:
             worker.wait()
         self._workers.clear()
         self._under_way.clear()
+        self._bytes = 0
+
+
+def _size(batch: Batch) -> int:
+    """Bytes of the events."""
+    return sum(len(payload) for _, _, _, payload in batch)
 
 
 def _verify(one: Signature) -> None:
