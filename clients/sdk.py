@@ -274,7 +274,8 @@ class LedgerClient:
             parties: chain keys of parties: what they signed, and what is on their own chains. A company includes its
                 members.
             kinds: values of `ledger.event.Kind`.
-            patience_s: seconds without a page after which an interruption is raised, instead of trying again.
+            patience_s: seconds without a page after which an interruption is raised, instead of trying again; of
+                several processes each is asked before.
             on_pause: is told what interrupts, and in how many seconds the service is asked again.
 
         Yields:
