@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
@@ -29,13 +28,6 @@ IN_FLIGHT = 600
 MOST_GROWTH_BYTES = 512 * 1024 * 1024
 LONGEST_S = 60
 """How long an accepted call may take on any machine; what it took is told."""
-
-
-def resident(pid):
-    """Bytes of memory that a process holds; nothing where that cannot be asked."""
-    status = Path(f"/proc/{pid}/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +83,12 @@ class Flood:
 
 def test_a_flood_of_appends(service):
     pool = [pb.AppendEventsRequest(envelopes=[one.raw for one in scans(service, 100)]) for _ in range(20)]
-    before, peak = resident(service.process.pid), 0
+    before, peak = service.resident, 0
     flood = Flood(service.ledger, pool, SECONDS)
     for _ in range(IN_FLIGHT):
         flood.send()
     while not flood.over.wait(0.1):
-        peak = max(peak, resident(service.process.pid) - before)
+        peak = max(peak, service.resident - before)
     tell(
         f"{dict(flood.told)}, {flood.hints} hints, longest {max(flood.latencies):.2f} s, grown by {peak >> 20} MiB"
     )
@@ -113,7 +105,7 @@ def test_a_flood_of_appends(service):
 
 def test_connections_that_say_nothing(service):
     parts = urlsplit(f"http://{service.target}")
-    before = resident(service.process.pid)
+    before = service.resident
     with ExitStack() as held:
         for number in range(times(300, 5_000)):
             connection = held.enter_context(
@@ -124,13 +116,13 @@ def test_connections_that_say_nothing(service):
                     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
                 )
         require_as_ever(service)
-        grown = resident(service.process.pid) - before
+        grown = service.resident - before
     tell(f"grown by {grown >> 20} MiB")
     assert grown < MOST_GROWTH_BYTES
 
 
 def test_streams_whose_answers_nobody_reads(service):
-    before, hold = resident(service.process.pid), threading.Event()
+    before, hold = service.resident, threading.Event()
     request = pb.AppendEventsRequest(envelopes=[one.raw for one in scans(service, 100)])
 
     def requests():
@@ -143,7 +135,7 @@ def test_streams_whose_answers_nobody_reads(service):
         calls = [LedgerServiceStub(channel).StreamAppend(requests(), timeout=LONGEST_S) for _ in range(20)]
         time.sleep(times(2, 30))
         require_as_ever(service)
-        grown = resident(service.process.pid) - before
+        grown = service.resident - before
         hold.set()
         for call in calls:
             call.cancel()
