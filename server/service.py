@@ -22,6 +22,8 @@ from server.grpc.answers import Answers
 from server.grpc.appends import Appends
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
+from server.grpc.receiving import OPTIONS as RECEIVING_OPTIONS
+from server.grpc.receiving import ReceivingInterceptor
 from server.grpc.registry_service import RegistryService
 from server.grpc.streams import Streams
 from server.grpc.watching import Watching
@@ -234,12 +236,16 @@ class Service:
             await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
 
     def _build(self, store: Store) -> grpc.aio.Server:
+        receiving = ReceivingInterceptor(
+            self._settings.limits, leaving=frozenset({f"/{LEDGER}/StreamAppend"})
+        )
         server = grpc.aio.server(
-            interceptors=[*self.telemetry.interceptors, self._errors],
+            interceptors=[*self.telemetry.interceptors, receiving, self._errors],
             maximum_concurrent_rpcs=self._settings.concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", self._settings.max_request_bytes),
                 ("grpc.max_send_message_length", self._settings.max_answer_bytes),
+                *RECEIVING_OPTIONS,
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
                 ("grpc.keepalive_permit_without_calls", 1),

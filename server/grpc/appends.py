@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from ledger.entry import Entry
 from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, Reason, ServiceFault
@@ -30,7 +31,7 @@ _FEW = 4
 class Appends:
     """Has requests to append recorded, and makes their answers.
 
-    A request goes three steps: `admit`, `submit`, `answer`. Many may be at each of them at once; what was submitted
+    A request goes three steps: it is admitted (of a stream's: looked at, then allowed in its turn), submitted, answered. Many may be at each of them at once; what was submitted
     first is recorded first.
     """
 
@@ -67,9 +68,13 @@ class Appends:
         self._sequencer.require_turn()
         return self._sequencer
 
-    async def admit(self, request: pb.AppendEventsRequest) -> list[Admitted]:
-        """Parse and verify the envelopes of a request for which there is room."""
-        return await self._admission.admit(request.envelopes, has_room=True)
+    async def look_at(self, request: pb.AppendEventsRequest) -> list[Admitted]:
+        """Parse and verify the envelopes of a request for which there is room; `allow` comes next."""
+        return await self._admission.look_at(request.envelopes)
+
+    def allow(self, looked_at: list[Admitted], began: float, run_out: AbstractSet[bytes]) -> list[Admitted]:
+        """As `Admission.allow`."""
+        return self._admission.allow(looked_at, began, run_out)
 
     def submit(
         self, admitted: Sequence[Admitted], *, has_room: bool = False
