@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from ledger.errors import BadInput, Reason
-from scanner.looks import AS_IT_IS, FURTHER
+from scanner.looks import AS_IT_IS, further_looks
 from scanner.opinions import combined, is_same
 from scanner.picture import load_pages, load_picture, to_grey
 from scanner.profile import Grey, measure
@@ -194,13 +194,13 @@ def _searched(grey: Grey, begun: float, allowed: float) -> list[Symbol]:
     # What a pixel costs, from the look that was taken.
     cost = (time.thread_time() - begun) / grey.size
     sightings = _Sightings()
-    for look in FURTHER:
+    for look in further_looks(grey):
         before = time.thread_time()
         if before - begun + cost * look.size * grey.size > allowed:
             continue
         found = look.read(grey)
         cost = max(cost, (time.thread_time() - before) / (look.size * grey.size))
-        for symbol in found + _measured(grey, found):
+        for symbol in found + _measured(255 - grey if look.inverted else grey, found):
             sightings.add(symbol)
         believed = sightings.believed()
         if believed:

@@ -6,7 +6,7 @@ the cheapest that help most first, and `scanner.decode` believes bars only if tw
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
@@ -17,10 +17,21 @@ import numpy.typing as npt
 
 from scanner.profile import Grey
 from scanner.readers import read_with_zbar, read_with_zxing
-from scanner.symbol import Point, Reader, Symbol
+from scanner.slant import crosses_at, slant
+from scanner.symbol import Point, Reader, Symbol, Symbology
 
 Placed: TypeAlias = "npt.NDArray[np.float64] | None"
 """How places on a changed picture become places on the picture itself: an affine map, 2 × 3; None changes nothing."""
+
+
+_MOST_SLANT: Final = 10
+"""Degrees; a symbol that is a sixth as high as it is wide is crossed from side to side by a line so slanting."""
+
+
+_LEAST_SLANT: Final = 8
+"""Degrees up to which bars are read as well as upright ones."""
+_TURNED_SIZE: Final = 1.5
+"""A picture that was turned is larger than it was, by its corners: at most twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,8 @@ class Look:
     size: float = 1
     """Pixels that are looked at, to each of the picture."""
     global_threshold: bool = False
+    inverted: bool = False
+    """Whether what is seen is light on dark."""
 
     def read(self, grey: Grey) -> list[Symbol]:
         """What is seen, at its place on `grey`."""
@@ -40,6 +53,7 @@ class Look:
             found = read_with_zbar(changed)
         else:
             found = read_with_zxing(changed, global_threshold=self.global_threshold)
+        found = [symbol for symbol in found if _is_whole(changed, symbol)]
         return found if placed is None else [_moved(symbol, placed) for symbol in found]
 
 
@@ -77,14 +91,14 @@ def _softer(grey: Grey) -> tuple[Grey, Placed]:
 
 
 def _inverted(grey: Grey) -> tuple[Grey, Placed]:
-    """White bars on black; zxing-cpp looks for these by itself."""
+    """Light bars on dark; light codes of other kinds zxing-cpp finds by itself."""
     return 255 - grey, None
 
 
-def _upright(grey: Grey) -> tuple[Grey, Placed]:
-    """The picture turned so that its lines stand upright, for readers look along rows and columns."""
+def _turned(degrees: float, grey: Grey) -> tuple[Grey, Placed]:
+    """The picture turned back by so many degrees clockwise, for readers look along rows and columns."""
     height, width = grey.shape
-    turned = cv2.getRotationMatrix2D((width / 2, height / 2), _slant(grey), 1)
+    turned = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
     cosine, sine = abs(turned[0, 0]), abs(turned[0, 1])
     new_width, new_height = round(width * cosine + height * sine), round(width * sine + height * cosine)
     turned[:, 2] += (new_width - width) / 2, (new_height - height) / 2
@@ -95,44 +109,38 @@ def _upright(grey: Grey) -> tuple[Grey, Placed]:
     return upright.astype(np.uint8, copy=False), back
 
 
-def _slant(grey: Grey) -> float:
-    """By how many degrees, -90 to 90, the lines that are most of the picture are turned clockwise from upright.
-
-    The direction of the structure tensor, of places where almost all change is in one direction.
-    """
-    smaller = (
-        cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if grey.size > 500_000 else grey
-    )
-    x = cv2.Sobel(smaller, cv2.CV_32F, 1, 0)
-    y = cv2.Sobel(smaller, cv2.CV_32F, 0, 1)
-    side = 15
-    xx, yy, xy = (cv2.boxFilter(part, -1, (side, side)) for part in (x * x, y * y, x * y))
-    difference, strength = xx - yy, xx + yy
-    oneness = np.sqrt(difference * difference + 4 * xy * xy) / (strength + 1)
-    weight = np.where(oneness > 0.8, np.sqrt(strength), 0)
-    angles = np.degrees(np.arctan2(2 * xy, difference)) / 2
-    votes, _ = np.histogram(angles, bins=60, range=(-90, 90), weights=weight)
-    around = votes + np.roll(votes, 1) + np.roll(votes, -1)
-    return float(int(around.argmax()) * 3 - 88.5)
-
-
 AS_IT_IS: Final = Look(Reader.ZXING, plain)
 
-FURTHER: Final = (
+_FURTHER: Final = (
     Look(Reader.ZBAR, plain),
     Look(Reader.ZXING, _contrast),
     Look(Reader.ZBAR, _contrast),
     Look(Reader.ZXING, partial(_twice_with, _contrast), size=4),
-    Look(Reader.ZXING, _upright, size=1.5),
     Look(Reader.ZXING, _twice, size=4),
-    Look(Reader.ZBAR, _upright, size=1.5),
     Look(Reader.ZXING, _twice, size=4, global_threshold=True),
     Look(Reader.ZXING, _softer),
     Look(Reader.ZXING, partial(_twice_with, _sharper), size=4),
-    Look(Reader.ZBAR, _inverted),
+    Look(Reader.ZXING, _inverted, inverted=True),
+    Look(Reader.ZBAR, _inverted, inverted=True),
     Look(Reader.ZBAR, _softer),
 )
-"""Looks in the order in which they are taken."""
+
+
+def further_looks(grey: Grey) -> Iterator[Look]:
+    """Looks at a picture in the order in which they are taken; turned only if its lines are neither upright nor level."""
+    degrees = (slant(grey) + 45) % 90 - 45
+    if abs(degrees) > _LEAST_SLANT:
+        upright = partial(_turned, degrees)
+        yield from (Look(reader, upright, size=_TURNED_SIZE) for reader in (Reader.ZXING, Reader.ZBAR))
+    yield from _FURTHER
+
+
+def _is_whole(grey: Grey, symbol: Symbol) -> bool:
+    """Whether bars were read from their first to their last.
+
+    A part of an ITF is an ITF of fewer digits: a line that crosses the bars slantwise may leave them at their heads.
+    """
+    return symbol.symbology.family is not Symbology.ITF or crosses_at(grey, symbol) <= _MOST_SLANT
 
 
 def _moved(symbol: Symbol, placed: npt.NDArray[np.float64]) -> Symbol:

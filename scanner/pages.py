@@ -54,8 +54,6 @@ def pdf_pages(name: str, file: BinaryIO) -> Iterator[Image.Image]:
         ) from error
     with closing(document):
         count = len(document)
-        if not count:
-            raise refusal(name, "a PDF without pages", expected="at least one page")
         require_pages(name, count)
         for number in range(count):
             try:

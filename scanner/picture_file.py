@@ -38,13 +38,13 @@ def require_regular_file(name: str) -> None:
 
 
 def require_pages(name: str, count: int) -> None:
-    """Refuse a file of more pages than anybody scans.
+    """Refuse a file of no page, or of more than anybody scans.
 
     Raises:
         BadInput: `Reason.INVALID_REQUEST`.
     """
-    if count > MOST_PAGES:
-        raise refusal(name, f"{count} pages", expected=f"at most {MOST_PAGES}")
+    if not 1 <= count <= MOST_PAGES:
+        raise refusal(name, f"{count} pages", expected=f"1 to {MOST_PAGES}")
 
 
 def refusal(name: str, given: str, *, expected: str = _EXPECTED) -> BadInput:

@@ -113,7 +113,10 @@ class Symbol:
 
     @property
     def orientation(self) -> int:
-        """By how many degrees the symbol is turned clockwise, 0 to 359."""
+        """By how many degrees the symbol is turned clockwise, 0 to 359.
+
+        Of bars it is the line along which they were read, which may cross them slantwise.
+        """
         upper_left, upper_right, _, _ = self.position
         return (
             round(math.degrees(math.atan2(upper_right.y - upper_left.y, upper_right.x - upper_left.x))) % 360

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from PIL import Image
 
 from ledger.errors import BadInput, Reason
 from scanner.labels import draw_label
-from scanner.picture import load_picture, to_grey
+from scanner.picture import load_pages, load_picture, to_grey
 
 EXPECTED = "expected a PNG, JPEG, WebP, BMP, GIF, TIFF or HEIC picture, or a PDF"
 GIVEN = draw_label("6901234567892").resize((226, 171))
@@ -48,6 +51,91 @@ def refusal(name: str) -> str:
         load_picture(name)
     assert caught.value.reason is Reason.INVALID_REQUEST
     return str(caught.value)
+
+
+def pdf(*images: Image.Image) -> bytes:
+    return encoded(
+        images[0].convert("RGB"), "PDF", save_all=True, append_images=list(images[1:]), resolution=300
+    )
+
+
+def test_a_pdf_gives_its_pages_at_300_dots_to_the_inch(tmp_path):
+    (tmp_path / "pages.pdf").write_bytes(pdf(GIVEN, GIVEN.rotate(90, expand=True)))
+    first, second = load_pages(tmp_path / "pages.pdf")
+    assert (first.mode, first.size, second.size) == ("L", (227, 172), (172, 227))
+    assert np.abs(np.asarray(load_picture("pages.pdf"), dtype=int) - np.asarray(first, dtype=int)).max() == 0
+
+
+def test_a_huge_page_is_drawn_with_fewer_dots(tmp_path):
+    # 200 inches each way, the most that PDF allows.
+    (tmp_path / "poster.pdf").write_bytes(encoded(Image.new("RGB", (14_400, 10)), "PDF", resolution=72))
+    assert load_picture("poster.pdf").height == 42
+    (tmp_path / "square.pdf").write_bytes(pdf_of_size(14_400, 14_400))
+    width, height = load_picture("square.pdf").size
+    assert width == height
+    assert 35_000_000 < width * height < 36_100_000
+
+
+def pdf_of_size(width: int, height: int, pages: int = 1) -> bytes:
+    """A PDF by hand, of empty pages and without a table of what is where: readers look for that by themselves."""
+    kids = " ".join(f"{3 + number} 0 R" for number in range(pages))
+    page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] >>"
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {pages} >>",
+        *[page] * pages,
+    ]
+    body = "".join(f"{number} 0 obj {text} endobj\n" for number, text in enumerate(objects, start=1))
+    return f"%PDF-1.4\n{body}trailer << /Root 1 0 R /Size {len(objects) + 1} >>\n%%EOF\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "expected"),
+    [
+        (b"%PDF-1.7\n", "a PDF that cannot be read (Failed to load document (PDFium: Data format error))", "a whole one that needs no password"),
+        (pdf_of_size(100, 100, pages=1_001), "1001 pages", "1 to 1000"),
+    ],
+    ids=["cut short", "too many"],
+)  # fmt: skip
+def test_a_pdf_that_is_refused(tmp_path, content, given, expected):
+    (tmp_path / "given.pdf").write_bytes(content)
+    assert refusal("given.pdf") == f"picture 'given.pdf': given {given}, expected {expected}"
+
+
+def test_heic_gives_nearly_the_same_pixels(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.from_pillow(GIVEN.convert("RGB")).save(tmp_path / "photo.heic", quality=95)
+    difference = np.asarray(load_picture("photo.heic"), dtype=int) - np.asarray(GIVEN, dtype=int)
+    assert np.abs(difference).mean() < 5
+    whole = (tmp_path / "photo.heic").read_bytes()
+    (tmp_path / "half.heic").write_bytes(whole[: len(whole) // 2])
+    assert refusal("half.heic").startswith("picture 'half.heic': given a ")
+
+
+def test_a_large_picture_takes_little_more_memory_than_its_pixels(tmp_path):
+    """12 megapixels, or with `SUYUAN_SOAK=1` 50, of 4 bytes as they are stored."""
+    megapixels = 50 if os.environ.get("SUYUAN_SOAK") else 12
+    large = Image.new("LA", (4_000, megapixels * 250), (255, 255))
+    large.paste(GIVEN.convert("LA"), (3_000, 2_000))
+    large.save(tmp_path / "large.png", compress_level=1)
+    large.convert("RGB").save(tmp_path / "large.jpg", quality=80)
+    story = (
+        "import resource, sys\n"
+        "from scanner.decode import decode_image\n"
+        "decode_image(sys.argv[1])\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "[symbol] = decode_image(sys.argv[2])\n"
+        "print(symbol.text, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    GIVEN.save(tmp_path / "small.png")
+    for name, most in (("large.jpg", 5), ("large.png", 8)):
+        run = subprocess.run(
+            [sys.executable, "-c", story, str(tmp_path / "small.png"), str(tmp_path / name)],
+            capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        text, more_mib = run.stdout.split()
+        assert text == "6901234567892"
+        assert int(more_mib) < 16 + most * megapixels
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "BMP", "GIF", "TIFF"])
@@ -257,6 +345,7 @@ SOUND = [
     encoded(GIVEN, "TIFF", compression="tiff_lzw"),
     encoded(GIVEN, "TIFF", compression="tiff_adobe_deflate"),
     encoded(GIVEN.convert("RGB"), "TIFF", compression="jpeg"),
+    pdf(GIVEN),
 ]
 
 
