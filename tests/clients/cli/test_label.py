@@ -54,7 +54,7 @@ def test_svg(suyuan):
     ("text", "out", "reason"),
     [
         ("6901234567891", "label.png", "BAD_IDENTIFIER"),
-        ("6901234567892", "label.pdf", "INVALID_REQUEST"),
+        ("6901234567892", "label.gif", "INVALID_REQUEST"),
         ("6901234567892", "nowhere/label.png", "INVALID_REQUEST"),
         ("106141412345678908", "label.png", "AMBIGUOUS_CODE"),
     ],
