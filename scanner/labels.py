@@ -75,10 +75,7 @@ class Label:
                 long or has what can't be printed; no room for the least size that GS1 gives the symbol.
         """
         content = LabelContent.parse(text, symbology)
-        if len(title) > LONGEST_TITLE:
-            raise _refusal("title of a label", f"{len(title)} characters", f"at most {LONGEST_TITLE}")
-        if not title.isprintable():
-            raise _refusal("title of a label", printable(title), "printable characters")
+        require_title(title)
         artworks = _artworks(content, title, resolution, room)
         artwork = next(artworks)
         if room is None:
@@ -183,8 +180,24 @@ def require_suffix(target: Path) -> str:
     return suffix
 
 
+def require_title(title: str) -> None:
+    """Refuse what can't stand above a symbol.
+
+    Raises:
+        BadInput: `Reason.INVALID_REQUEST`: too long, or not printable.
+    """
+    if len(title) > LONGEST_TITLE:
+        raise _refusal("title of a label", f"{len(title)} characters", f"at most {LONGEST_TITLE}")
+    if not title.isprintable():
+        raise _refusal("title of a label", printable(title), "printable characters")
+
+
 def proved_pdf(
-    pages: Sequence[Page], typeface: Typeface, *, title: str, progress: Callable[[], object] = lambda: None
+    pages: Sequence[Page],
+    typeface: Typeface,
+    *,
+    title: str,
+    progress: Callable[[int], object] = lambda done: None,  # noqa: ARG005 - nobody is watching
 ) -> bytes:
     """A PDF of those pages, which the scanner has read from what was written, part by part.
 
@@ -192,19 +205,21 @@ def proved_pdf(
         pages: what is printed.
         typeface: the letters.
         title: what the document is called.
-        progress: is called when a part has been read.
+        progress: is told how many parts have been read.
 
     Raises:
         BadInput: as `Label.require_read_back`.
     """
     written = to_pdf([page.artwork for page in pages], typeface, title=title)
+    done = 0
     for page, image in zip(pages, pixels_of_pdf(written, PROOF_DPI), strict=True):
         scale = PROOF_DPI / page.artwork.resolution
         for box, contents in page.parts:
             left, top = round(box.x * scale), round(box.y * scale)
             right, bottom = round((box.x + box.width) * scale), round((box.y + box.height) * scale)
             require_reads_as(contents, image.crop((left, top, right, bottom)))
-            progress()
+            done += 1
+            progress(done)
     return written
 
 

@@ -61,6 +61,24 @@ class SheetFormat:
         """Labels on a page."""
         return self.columns * self.rows
 
+    def require_place(self, number: int) -> None:
+        """Refuse a place that is not on a page.
+
+        Raises:
+            BadInput: `Reason.INVALID_REQUEST`: not 1 to `count`.
+        """
+        if not 1 <= number <= self.count:
+            raise BadInput(
+                Reason.INVALID_REQUEST,
+                f"first place on a sheet {self.name}",
+                given=number,
+                expected=f"1 to {self.count}",
+            )
+
+    def pages_for(self, labels: int, first: int) -> int:
+        """How many pages so many labels take, the first of them at the place `first`, from 1."""
+        return -(-(first - 1 + labels) // self.count)
+
     def page_in_dots(self, resolution: int) -> tuple[int, int]:
         """Width and height of the page."""
         return round(dots(self.page[0], resolution)), round(dots(self.page[1], resolution))

@@ -32,7 +32,7 @@ class Sheets:
         rows: Sequence[Row | BadRow],
         sheet: SheetFormat,
         typeface: Typeface,
-        progress: Callable[[], object] = lambda: None,
+        progress: Callable[[int], object] = lambda done: None,  # noqa: ARG005 - nobody is watching
     ) -> Sheets:
         """The labels of a table, each as large as the sheet has room for, and each read back once.
 
@@ -40,14 +40,14 @@ class Sheets:
             rows: the table.
             sheet: what they go on.
             typeface: the letters.
-            progress: is called after each row.
+            progress: is told how many rows are done.
         """
         # The places at the edge of a page may have less room, and each label may come to stand in any.
         places = list(sheet.places(SHEET_DPI))
         room = Room(min(place.width for place in places), min(place.height for place in places))
         labels: list[tuple[Label, int]] = []
         bad_rows: list[BadRow] = []
-        for row in rows:
+        for done, row in enumerate(rows, 1):
             if isinstance(row, BadRow):
                 bad_rows.append(row)
             else:
@@ -59,7 +59,7 @@ class Sheets:
                     labels.append((label, row.copies))
                 except BadInput as refusal:
                     bad_rows.append(BadRow(row.line, refusal))
-            progress()
+            progress(done)
         return cls(sheet, tuple(labels), tuple(bad_rows))
 
     @property
@@ -76,13 +76,7 @@ class Sheets:
         Raises:
             BadInput: `Reason.INVALID_REQUEST`: there is no such place on a page.
         """
-        if not 1 <= first <= self.format.count:
-            raise BadInput(
-                Reason.INVALID_REQUEST,
-                f"first place on a sheet {self.format.name}",
-                given=first,
-                expected=f"1 to {self.format.count}",
-            )
+        self.format.require_place(first)
         places = list(self.format.places(SHEET_DPI))
         waiting = [label for label, copies in self.labels for _ in range(copies)]
         pages: list[Page] = []
@@ -95,7 +89,10 @@ class Sheets:
         return pages
 
     def to_pdf(
-        self, typeface: Typeface, first: int = 1, progress: Callable[[], object] = lambda: None
+        self,
+        typeface: Typeface,
+        first: int = 1,
+        progress: Callable[[int], object] = lambda done: None,  # noqa: ARG005 - as above
     ) -> bytes:
         """The sheets as a PDF, of which the scanner has read every label.
 

@@ -37,6 +37,7 @@ SETTINGS: Final = (
     "place",
     "gln",
     "carrier",
+    "font",
     "format",
     "timeout",
     "state",

@@ -56,7 +56,7 @@ def test_several_symbols_are_looked_for_in_any_order():
         BadInput, match="given EAN_13 6901234567892, expected EAN_8 96385074 and EAN_13 6901234567892"
     ):
         require_symbols([other, EAN], found[:1])
-    with pytest.raises(BadInput, match="expected EAN_13 6901234567892 and EAN_13 6901234567892$"):
+    with pytest.raises(BadInput, match=r"expected EAN_13 6901234567892 and EAN_13 6901234567892$"):
         require_symbols([EAN, EAN], found[:1])
 
 
