@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _POINTS_PER_INCH: Final = 72
 _LETTERS: Final = "DejaVuSansMono"
+_SLACK: Final = 1 - 1e-6
+"""pdfium keeps sizes as short floats and stretches a page to the next whole pixel, be it a millionth away."""
 _PICTURE_DPI: Final = 1_200
 """Of letters that go in as pictures."""
 
@@ -61,7 +63,7 @@ def pixels_of_pdf(content: bytes, resolution: int) -> Iterator[Image.Image]:
     try:
         for number in range(len(document)):
             page = document[number]
-            bitmap = page.render(scale=resolution / _POINTS_PER_INCH, grayscale=True)
+            bitmap = page.render(scale=resolution / _POINTS_PER_INCH * _SLACK, grayscale=True)
             # The bitmap's memory is pdfium's, and goes with it.
             image = bitmap.to_pil().convert("L").copy()
             bitmap.close()
