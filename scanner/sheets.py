@@ -9,7 +9,8 @@ from typing import Final
 from ledger.errors import BadInput, Reason
 from scanner.artwork import Artwork, Box
 from scanner.label_table import BadRow, Row
-from scanner.labels import Label, Page, Room, proved_pdf
+from scanner.labels import PROOF_DPI, Label, Page, Room, proved_pdf
+from scanner.read_back import require_reads_as
 from scanner.sheet_format import SheetFormat
 from scanner.typeface import Typeface
 
@@ -55,7 +56,9 @@ class Sheets:
                     label = Label.compose(
                         row.text, row.symbology, title=row.title, resolution=SHEET_DPI, room=room
                     )
-                    label.require_read_back(typeface)
+                    # As coarse as the finished page will be read.
+                    pixels = label.artwork.to_pixels(typeface).reduce(SHEET_DPI // PROOF_DPI)
+                    require_reads_as(label.contents, pixels)
                     labels.append((label, row.copies))
                 except BadInput as refusal:
                     bad_rows.append(BadRow(row.line, refusal))

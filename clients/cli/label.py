@@ -140,6 +140,9 @@ def label(
     suffix = require_suffix(out)
     if out.exists():
         raise file_refusal(out, "a file that exists", "a new file")
+    if not out.parent.is_dir():
+        # Now, and not after ten thousand labels.
+        raise file_refusal(out, "no such folder", "a folder that is there")
     typeface = Typeface.load(font or session.settings.path("font"))
     if table is not None:
         if dpi is not None or title:

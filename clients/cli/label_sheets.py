@@ -67,7 +67,7 @@ def print_sheets(
         "labels": sheets.count,
         "bad_rows": [row.line for row in sheets.bad_rows],
     }
-    told = f"Drew {out}: {sheets.count} labels on {pages} pages {sheet.name}; each reads back as it should."
+    told = f"Drew {out} ({sheet.name}, labels: {sheets.count}, pages: {pages}); each label reads back as it should."
     left_out = f"Left out {len(sheets.bad_rows)} of {len(rows)} rows."
     session.out.result(record, [told, left_out] if sheets.bad_rows else [told])
     if sheets.bad_rows:

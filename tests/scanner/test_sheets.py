@@ -46,12 +46,13 @@ def test_labels_fill_the_places_row_by_row_and_page_by_page():
 
 
 def test_a_symbol_gets_finer_rather_than_too_large_for_its_place():
-    large = Sheets.compose([row("01/06901234567892/21/ABCDEFGHIJ", Symbology.QR_CODE)], L7160, PLAIN)
-    small = Sheets.compose([row("01/06901234567892/21/ABCDEFGHIJ", Symbology.QR_CODE)], L7159, PLAIN)
-    [[of_large, _]], [[of_small, _]] = large.labels, small.labels
-    modules = [min(box.width for box in label.artwork.boxes) for label in (of_large, of_small)]
-    assert modules[0] == 16
-    assert 10 <= modules[1] < 16
+    asked_for = [row("01/06901234567892/21/ABCDEFGHIJ", Symbology.QR_CODE)]
+    modules = []
+    for sheet in (SheetFormat.parse("a4-2x4"), L7160, L7159):
+        [[label, _]] = Sheets.compose(asked_for, sheet, PLAIN).labels
+        modules.append(min(box.width for box in label.artwork.boxes))
+    # 16 dots are 0.677 mm, and 10 the least.
+    assert 16 == modules[0] > modules[1] > modules[2] >= 10
 
 
 def test_what_does_not_fit_is_a_bad_row_that_tells_the_sizes():
