@@ -21,11 +21,11 @@ from typing import Final
 
 from biip.gs1_application_identifiers import GS1ApplicationIdentifier
 
-from ledger.barcode import read_barcode
+from ledger.barcode import FORMAT_YEAR, Attributes, read_barcode
 from ledger.chain_key import ChainKey, ChainKind
 from ledger.errors import BadInput, Reason
 from ledger.gs1_message import GROUP_SEPARATOR, parse_bracketed
-from ledger.identifiers import parse_gtin, printable
+from ledger.identifiers import gs1_check_digit, parse_gtin, printable
 from ledger.waybill import explicit_waybill
 from scanner.encode import DRAWABLE
 from scanner.symbol import Symbology
@@ -44,6 +44,20 @@ _DIGITS: Final = {Symbology.EAN_8: 8, Symbology.UPC_A: 12, Symbology.EAN_13: 13,
 _NUMBER: Final = re.compile(r"[0-9]+")
 _OFTEN_WAYBILLS: Final = frozenset({14, 18, 20})
 _CHAIN_KEY: Final = re.compile(r"ledger|(?:0[01]|waybill|drug|party)/.*")
+_KEY_DIGITS: Final = {
+    "02": 14,
+    "253": 13,
+    "255": 13,
+    "402": 17,
+    **{f"41{digit}": 13 for digit in range(8)},
+    "8003": 14,
+    "8006": 14,
+    "8017": 18,
+    "8018": 18,
+    "8026": 14,
+}
+"""Of values that begin with a key other than a GTIN or SSCC: how long it is with its check digit (GS1 General
+Specifications §3)."""
 _OF_ELEMENTS: Final = frozenset({Symbology.GS1_128, Symbology.GS1_DATA_MATRIX})
 _WEB_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 
@@ -175,10 +189,20 @@ def _of_gtin(text: str, symbology: Symbology) -> LabelContent:
 
 def _of_bracketed(text: str, symbology: Symbology) -> LabelContent:
     elements = parse_bracketed(text)
+    for ai, value in elements.items():
+        _require_check_digit(ai, value)
     if elements.keys() & {"00", "01"}:
-        # Reading the message is what looks at its check digits.
+        # Reading the message is what looks at what it identifies.
         read_barcode(text)
+    Attributes.of_message(elements, FORMAT_YEAR)
     return _of_elements(elements, symbology)
+
+
+def _require_check_digit(ai: str, value: str) -> None:
+    key = value[: _KEY_DIGITS.get(ai, 0)]
+    if key and key[-1] != gs1_check_digit(key[:-1]):
+        subject = f"check digit of AI ({ai}) {key}"
+        raise BadInput(Reason.BAD_IDENTIFIER, subject, given=key[-1], expected=gs1_check_digit(key[:-1]))
 
 
 def _of_elements(elements: Mapping[str, str], symbology: Symbology) -> LabelContent:

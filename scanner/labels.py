@@ -60,6 +60,7 @@ class Label:
         title: str = "",
         resolution: int = 300,
         room: Room | None = None,
+        text_sizes: tuple[float, ...] = TEXT_SIZES,
     ) -> Label:
         """The label of `text`, in the usual size or as large as there is room for.
 
@@ -69,6 +70,7 @@ class Label:
             title: what is to stand above the symbol, such as the product's name.
             resolution: of the printer, one of `scanner.print_size.RESOLUTIONS`.
             room: what the label must fit into.
+            text_sizes: millimetres of an em, from the usual to the least.
 
         Raises:
             BadInput: as `LabelContent.parse`; and `Reason.INVALID_REQUEST`: another resolution; a title that is too
@@ -76,7 +78,7 @@ class Label:
         """
         content = LabelContent.parse(text, symbology)
         require_title(title)
-        artworks = _artworks(content, title, resolution, room)
+        artworks = _artworks(content, title, resolution, room, text_sizes)
         artwork = next(artworks)
         if room is None:
             return cls((content,), artwork)
@@ -223,10 +225,12 @@ def proved_pdf(
     return written
 
 
-def _artworks(content: LabelContent, title: str, resolution: int, room: Room | None) -> Iterator[Artwork]:
+def _artworks(
+    content: LabelContent, title: str, resolution: int, room: Room | None, text_sizes: tuple[float, ...]
+) -> Iterator[Artwork]:
     """The label in every size that it may have, the usual first."""
     for bars in encode_sizes(content.symbology, content.text, resolution):
-        for text_size in TEXT_SIZES:
+        for text_size in text_sizes:
             yield Artwork.compose(
                 bars.boxes,
                 width=bars.width,

@@ -61,7 +61,8 @@ def waybill_slip(text: str, *, title: str = "", resolution: int = 300) -> Label:
             Reason.INVALID_REQUEST, "slip for a parcel", given=chain, expected="a waybill or an SSCC"
         )
     room = _room(resolution)
-    number = Label.compose(chain, resolution=resolution, room=room)
+    # People compare it across a counter.
+    number = Label.compose(chain, resolution=resolution, room=room, text_sizes=(_HEADING,))
     key = Label.compose(chain, Symbology.QR_CODE, resolution=resolution, room=room)
     blocks = [
         _text(title, _HEADING, resolution),

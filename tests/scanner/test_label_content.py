@@ -210,6 +210,36 @@ HOLDS = "expected one that holds it:"
             "GTIN 06901234567890 check digit: given 0, expected 2",
         ),
         (
+            "(02)06901234567890(37)5",
+            None,
+            Reason.BAD_IDENTIFIER,
+            "check digit of AI (02) 06901234567890: given 0, expected 2",
+        ),
+        (
+            "(410)6901234567891",
+            Symbology.GS1_DATA_MATRIX,
+            Reason.BAD_IDENTIFIER,
+            "check digit of AI (410) 6901234567891: given 1, expected 2",
+        ),
+        (
+            "(8003)06901234567891A7",
+            None,
+            Reason.BAD_IDENTIFIER,
+            "check digit of AI (8003) 06901234567891: given 1, expected 2",
+        ),
+        (
+            "(17)270230",
+            None,
+            Reason.BAD_IDENTIFIER,
+            "value of AI (17): given 270230, expected a date YYMMDD",
+        ),
+        (
+            "(01)06901234567892(10)" + "A" * 20 + "(21)" + "B" * 20 + "(240)" + "C" * 30 + "(241)" + "D" * 30,
+            Symbology.GS1_DATA_MATRIX,
+            Reason.INVALID_REQUEST,
+            "element strings of a GS1 DataMatrix: given 129 characters, expected at most 128",
+        ),
+        (
             "0106901234567892",
             Symbology.GS1_128,
             Reason.BAD_IDENTIFIER,

@@ -78,3 +78,13 @@ def test_what_is_too_wide_for_the_least_size():
         "width of a label of CODE_128: given 1111 modules of 3 dots at 300 dpi, "
         "expected at most 165.10 mm: a finer printer, or a symbology that is square"
     )
+
+
+def test_what_the_data_matrix_writer_refuses_is_said_in_its_words():
+    values = [f"9{digit}" + "a%B!" * 22 for digit in range(1, 10)] + [
+        f"{ai}" + "a%B!" * 17 for ai in range(4302, 4307)
+    ]
+    values += [f"{ai}" + "a%B!" * 17 for ai in range(4312, 4317)] + ["8200" + "a%B!" * 17]
+    with pytest.raises(BadInput) as caught:
+        encode(Symbology.GS1_DATA_MATRIX, "\x1d".join(values))
+    assert str(caught.value).startswith("text of a GS1 DataMatrix: given Error 729: Input too long")
