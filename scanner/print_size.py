@@ -72,8 +72,8 @@ PRINT_SIZES: Final = {
     Symbology.EAN_8: PrintSize(0.264, 0.330, quiet=(7, 7), height=18.23, scales=True),
     Symbology.UPC_A: PrintSize(0.264, 0.330, quiet=(9, 9), height=22.85, scales=True),
     Symbology.ITF_14: PrintSize(0.495, 0.495, quiet=(10, 10), height=31.75),
-    # Long element strings get finer bars than table 2 has, down to those of on-demand print, rather than more than
-    # the 165.10 mm of §5.4.4.3.
+    # Long element strings get finer bars than the 0.495 of table 2, which imagers still read, rather than more than
+    # the 165.10 mm of §5.4.4.3, which no scanner sees at once.
     Symbology.GS1_128: PrintSize(0.250, 0.495, quiet=(10, 10), height=31.75),
     Symbology.CODE_128: PrintSize(0.250, 0.330, quiet=(10, 10), height=15.24),
     Symbology.GS1_DATA_MATRIX: PrintSize(0.396, 0.495, quiet=(1, 1)),

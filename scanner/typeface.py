@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -129,7 +129,7 @@ def _fitting(text: str, room: float) -> int:
     return len(text)
 
 
-@cache
+@lru_cache(maxsize=20_000)
 def _has(path: Path | None, character: str) -> bool:
     """Whether a font has a glyph of its own for a character, one that may simply stand after the one before."""
     if category(character)[0] in "CM" or bidirectional(character) in {"R", "AL"}:
