@@ -440,6 +440,21 @@ class LedgerClient:
         """
         return lookup.listings(self._session, ChainKey.parse(chain))
 
+    def look_up(self, chains: Iterable[ChainKey | str]) -> dict[ChainKey, tuple[VerifiedEntry, ...]]:
+        """Which of these chains there are, and who lists them: a quick look before something is signed.
+
+        Proven: each entry is in the log, in that chain, and signed by its signer. The service's word: that there are no
+        others, and that each listing is its merchant's newest.
+
+        Returns:
+            Of a chain that is listed, up to four listings, each of another merchant; of one that only has entries, its
+            first entry. A chain without entries is not in it; nor may the later ones be, where very many were found.
+
+        Raises:
+            BadInput: `BAD_CHAIN_KEY`.
+        """
+        return lookup.look_up(self._session, map(ChainKey.parse, chains))
+
     def sale(self, *, event_id: bytes | None = None, buyer_key_id: bytes | None = None) -> VerifiedSale:
         """A sale and what became of it, computed again from its trace; see `trace` for what is proven.
 

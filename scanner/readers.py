@@ -13,6 +13,7 @@ from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import zxingcpp
 from zxingcpp import BarcodeFormat
 
@@ -21,6 +22,8 @@ from scanner.symbol import Point, Reader, Symbol, Symbology
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from scanner.profile import Grey
 
 _ZXING_SYMBOLOGIES: Final = {
     BarcodeFormat.EANUPC: Symbology.EAN_13,
@@ -47,6 +50,9 @@ _MARKED: Final = {
     "]E4": Symbology.EAN_8,
 }
 
+# With an add-on, and the same without.
+_WITH_ADD_ON: Final = {"]E3": "]E0", "]E7": "]E4"}
+
 # By the names of `pyzbar.pyzbar.ZBarSymbol`: the symbology, and its identifier where it can be only one.
 _ZBAR_SYMBOLOGIES: Final = {
     "EAN13": (Symbology.EAN_13, "]E0"),
@@ -56,6 +62,9 @@ _ZBAR_SYMBOLOGIES: Final = {
     "QRCODE": (Symbology.QR_CODE, None),
 }
 
+ZBAR_FAMILIES: Final = frozenset(symbology.family for symbology, _ in _ZBAR_SYMBOLOGIES.values())
+"""What zbar can be asked for."""
+
 # How many places a symbol's own upper left corner lies clockwise of the picture's.
 _QUARTER_TURNS: Final = {"UP": 0, "RIGHT": 1, "DOWN": 2, "LEFT": 3}
 
@@ -63,20 +72,43 @@ _LEAST_SCAN_LINES: Final = 2
 """What zbar saw along a single line of pixels only is more often noise than bars."""
 
 
-def read_with_zxing(grey: Image.Image) -> list[Symbol]:
-    """The symbols that zxing-cpp finds on a picture of mode `L`, upright, on their sides or upside down."""
-    # Plain text keeps GS1 separators and adds no brackets.
-    found = zxingcpp.read_barcodes(grey, formats=_ZXING_FORMATS, text_mode=zxingcpp.TextMode.Plain)
+def read_with_zxing(grey: Grey | Image.Image, *, global_threshold: bool = False) -> list[Symbol]:
+    """The symbols that zxing-cpp finds on grey pixels, upright, on their sides or upside down.
+
+    Args:
+        grey: a picture of mode `L`, or its pixels.
+        global_threshold: cut at one level for the whole picture instead of one for each place.
+    """
+    binarizer = zxingcpp.Binarizer.GlobalHistogram if global_threshold else zxingcpp.Binarizer.LocalAverage
+    found = zxingcpp.read_barcodes(
+        grey,
+        formats=_ZXING_FORMATS,
+        # Plain text keeps GS1 separators and adds no brackets.
+        text_mode=zxingcpp.TextMode.Plain,
+        binarizer=binarizer,
+        ean_add_on_symbol=zxingcpp.EanAddOnSymbol.Read,
+    )
     return [_from_zxing(barcode) for barcode in found]
 
 
-def read_with_zbar(grey: Image.Image) -> list[Symbol]:
-    """The symbols that zbar finds on a picture of mode `L`; none where libzbar is missing."""
+def read_with_zbar(grey: Grey | Image.Image, *, like: Symbology | None = None) -> list[Symbol]:
+    """The symbols that zbar finds on a picture of mode `L`, or on its pixels; none where libzbar is missing.
+
+    Args:
+        grey: a picture of mode `L`, or its pixels.
+        like: look only for bars if this symbology has bars, and else for nothing else.
+    """
     zbar = _zbar()
     if zbar is None:
         return []
-    wanted = [zbar.ZBarSymbol[name] for name in _ZBAR_SYMBOLOGIES]
-    found = zbar.decode((grey.tobytes(), *grey.size), symbols=wanted)
+    wanted = [
+        zbar.ZBarSymbol[name]
+        for name, (symbology, _) in _ZBAR_SYMBOLOGIES.items()
+        if like is None or symbology.corrects_errors == like.corrects_errors
+    ]
+    pixels = np.asarray(grey)
+    height, width = pixels.shape
+    found = zbar.decode((pixels.tobytes(), width, height), symbols=wanted)
     return [
         _from_zbar(decoded)
         for decoded in found
@@ -109,11 +141,17 @@ def _zbar() -> Any:
 def _from_zxing(barcode: zxingcpp.Barcode) -> Symbol:
     text = barcode.text or barcode.bytes.decode("iso-8859-1")
     mark = barcode.symbology_identifier
+    # Of some it tells the add-on both here and at the end of the text, of others only here.
+    extra: Any = barcode.extra
+    add_on: str | None = extra.get("EanAddOn") if extra else None
+    if add_on is not None and mark in _WITH_ADD_ON:
+        text, mark = text.removesuffix(add_on), _WITH_ADD_ON[mark]
     if barcode.format == BarcodeFormat.UPCE:
         symbology = Symbology.UPC_E
     else:
         symbology = _refined(_ZXING_SYMBOLOGIES[barcode.symbology], mark, text)
-    return Symbol(symbology, text, mark, (Reader.ZXING,), _corners(barcode.position, symbology))
+    position = _corners(barcode.position, symbology)
+    return Symbol(symbology, text, mark, (Reader.ZXING,), position, add_on=add_on)
 
 
 def _corners(found: zxingcpp.Position, symbology: Symbology) -> tuple[Point, Point, Point, Point]:

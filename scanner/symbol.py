@@ -7,16 +7,30 @@ application identifiers after `]C1`, and somebody's waybill number after `]C0`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 
 class Reader(StrEnum):
-    """An engine that turns pixels into symbols."""
+    """Who turns pixels into symbols."""
 
     ZXING = "zxing-cpp"
     ZBAR = "zbar"
+    PROFILE = "profile"
+    """The widths of an EAN's modules, measured by `scanner.profile` where another reader saw one."""
+
+
+class Confidence(StrEnum):
+    """How sure it is that a symbol says what was read."""
+
+    AGREED = "agreed"
+    """Two readers or more say so, and none says otherwise."""
+    SINGLE = "single"
+    """One reader says so, and none says otherwise."""
+    DISPUTED = "disputed"
+    """Of one symbol, readers say different things. Each is told as a symbol of its own, and none is chosen."""
 
 
 class Symbology(StrEnum):
@@ -90,6 +104,17 @@ class Symbol:
     symbology_identifier: str | None
     """`]E0`, `]C1`, …; None where the reader does not tell it and the bars leave it open."""
     readers: tuple[Reader, ...]
-    """Who read this same text, in the order of `Reader`; at least one."""
+    """Who reads this same text, in the order of `Reader`; at least one."""
     position: tuple[Point, Point, Point, Point]
     """Upper left, upper right, lower right and lower left corner, as one sees them who holds the symbol upright."""
+    confidence: Confidence = Confidence.SINGLE
+    add_on: str | None = None
+    """The 2 or 5 digits beside an EAN or UPC, an issue or a price, which identify nothing."""
+
+    @property
+    def orientation(self) -> int:
+        """By how many degrees the symbol is turned clockwise, 0 to 359."""
+        upper_left, upper_right, _, _ = self.position
+        return (
+            round(math.degrees(math.atan2(upper_right.y - upper_left.y, upper_right.x - upper_left.x))) % 360
+        )

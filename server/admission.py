@@ -1,7 +1,8 @@
 """What happens to an envelope before it is sequenced: it is parsed, and its signature is checked, on worker threads.
 
-The signature check is nearly all of the work, and OpenSSL lets other threads run meanwhile. A key that is not known
-yet (it may be registered by an event ahead in the queue) is no refusal here: the sequencer looks again.
+The signature check is nearly all of the work; where there is much of it, processes do it (`server.verifying`). A key
+that is not known yet (it may be registered by an event ahead in the queue) is no refusal here: the sequencer looks
+again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from server.limits import Limits
 from server.observer import Observer
 from server.store.records import find
 from server.store.store import Store
+from server.verifying import SignatureProcesses
 
 Admitted: TypeAlias = "Submission | LedgerError"
 
@@ -84,17 +86,27 @@ class Admission:
         threads: int,
         limits: Limits,
         *,
+        processes: SignatureProcesses | None = None,
         allowances: Allowances | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Args: `threads` of the workers may verify at once; without `allowances` no key is limited."""
+        """Args: `threads` of the workers may verify at once; without `allowances` no key is limited.
+
+        `processes` check signatures where there are many; without any, the workers do.
+        """
         self._keys = keys
+        self._processes = processes
         self._parts = Gathering(self._admit, workers, threads=threads, portion=_PORTION)
         self._limits = limits
         self._allowances = allowances
         self._observer = observer or Observer()
         self._events = 0
         self._bytes = 0
+
+    @property
+    def under_way(self) -> int:
+        """Events of calls that are being looked at."""
+        return self._events
 
     async def admit(self, envelopes: Sequence[bytes], *, has_room: bool = False) -> list[Admitted]:
         """For each envelope a submission, verified if its key is known, or why it is refused.
@@ -135,10 +147,31 @@ class Admission:
 
     def _admit(self, parts: list[Sequence[bytes]]) -> list[list[Admitted]]:
         read: list[list[Admitted]] = [[_read(raw) for raw in envelopes] for envelopes in parts]
-        keys = self._keys.find(
-            one.envelope.key_id for part in read for one in part if isinstance(one, Submission)
+        submissions = [one for part in read for one in part if isinstance(one, Submission)]
+        keys = self._keys.find(one.envelope.key_id for one in submissions)
+        believed = self._believed(submissions, keys)
+        return [[one if id(one) in believed else _verified(one, keys) for one in part] for part in read]
+
+    def _believed(self, submissions: Sequence[Submission], keys: dict[bytes, PublicKey]) -> set[int]:
+        """Those (by identity) whose signatures a process has found to hold; all others are still to be looked at."""
+        if self._processes is None:
+            return set()
+        claimed = [
+            (one, key)
+            for one in submissions
+            if (key := keys.get(one.envelope.key_id)) is not None and one.envelope.may_be_of(key)
+        ]
+        held = self._processes.check(
+            [(key.spki, one.envelope.signature, one.envelope.payload) for one, key in claimed]
         )
-        return [[_verified(one, keys) for one in part] for part in read]
+        if held is None:
+            return set()
+        believed = set()
+        for (one, key), holds in zip(claimed, held, strict=True):
+            if holds:
+                one.verified_by = key
+                believed.add(id(one))
+        return believed
 
 
 def _within(allowances: Allowances, admitted: Sequence[Admitted]) -> list[Admitted]:

@@ -33,6 +33,7 @@ from server.store.queries import StoredHead
 from server.store.store import Store
 from server.telemetry.telemetry import Telemetry
 from server.turn import Duties, Turn
+from server.verifying import SignatureProcesses
 from server.witnessing.publication import take_up
 from server.witnessing.pusher import Pusher
 from server.writer import Writer
@@ -87,6 +88,7 @@ class Service:
                 self._writer, limits=settings.limits, observer=self.telemetry.observer
             )
         self._verifying = self.telemetry.threads(settings.verify_threads, "verify")
+        self._checking = SignatureProcesses(settings.verify_threads)
         self._reading = self.telemetry.threads(settings.read_threads, "read")
         self._receipts = self.telemetry.threads(1, "receipts")
         self._health = health.aio.HealthServicer()
@@ -166,6 +168,7 @@ class Service:
             await self.turn.stop()
         self.health.close()
         self._verifying.shutdown()
+        self._checking.close()
         self._reading.shutdown()
         self._receipts.shutdown()
         await asyncio.to_thread(self.telemetry.flush)
@@ -250,12 +253,14 @@ class Service:
             self._verifying,
             self._settings.verify_threads,
             self._settings.limits,
+            processes=self._checking,
             allowances=None if allowance is None else Allowances(allowance),
             observer=self.telemetry.observer,
         )
         self._arrivals = Arrivals(answers.size)
         if self._sequencer is not None:
             self._sequencer.announce = self._arrivals.announce
+            self._sequencer.coming = lambda: admission.under_way
         watching = Watching(
             answers,
             self._arrivals,

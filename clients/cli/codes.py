@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scanner.identify import Finding
     from scanner.symbol import Symbol
 
-_PICTURE: Final = re.compile(r".*\.(?:png|jpe?g|webp|bmp|gif|tiff?)", re.IGNORECASE | re.DOTALL)
+_PICTURE: Final = re.compile(r".*\.(?:png|jpe?g|webp|bmp|gif|tiff?|hei[cf]|pdf)", re.IGNORECASE | re.DOTALL)
 _DIGITS: Final = re.compile(r"[0-9]+")
 _NUMBER: Final = re.compile(r"[0-9A-Za-z-]+")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -175,18 +175,26 @@ def _chain_of(text: str, wanted: Wanted, carrier: str | None) -> ChainKey:
 
 def _from_picture(path: Path, wanted: Wanted, carrier: str | None) -> Subject:
     from scanner.decode import decode_image  # noqa: PLC0415 - readers take long to load, and few calls need them
+    from scanner.symbol import Confidence  # noqa: PLC0415 - as above
 
     chains: list[ChainKey] = []
     ambiguous: list[BadInput] = []
+    disputed: list[str] = []
     for symbol in decode_image(path):
         finding = _identify(symbol, wanted, carrier)
         readers = " and ".join(symbol.readers)
         meaning = finding.chain or "no identifier that is known"
         note(f"{shown(str(path))}: {readers} read {symbol.symbology} {shown(symbol.text)}: {meaning}")
+        if symbol.confidence is Confidence.DISPUTED:
+            disputed.append(printable(symbol.text))
+            continue
         if finding.chain is not None and finding.chain not in chains:
             chains.append(finding.chain)
         if finding.refusal is not None and finding.refusal.reason is Reason.AMBIGUOUS_CODE:
             ambiguous.append(finding.refusal)
+    if disputed:
+        given, expected = " or ".join(disputed), "readers that agree; type what is printed"
+        raise BadInput(Reason.AMBIGUOUS_CODE, f"picture {path}", given=given, expected=expected)
     fitting = [chain for chain in chains if wanted(chain)]
     if len(fitting) > 1:
         given, expected = f"{len(fitting)} identifiers", f"one; name it: {', '.join(fitting)}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import appending, audit, ceiling, reading, soak, watching
+from benchmarks import appending, audit, ceiling, reading, scanning, soak, watching
 from benchmarks.ceiling import Ceiling
 from benchmarks.ground import BACKENDS, Ground, Wanted, prepared
 from benchmarks.growing import LEAST_ENTRIES
@@ -31,7 +31,11 @@ NAMES = {
     "watch_lag": "from sending an event to its delivery to who watches",
     "audit": "a whole log from its files, in processes of its own",
     "soak": "small batches and streams at a fixed rate for minutes; nothing may be lost",
+    "scan": "public pictures of barcodes: outcomes and times by symbology, beside each reader alone; no log",
 }
+
+ASKED_FOR = {"soak", "scan"}
+"""What is measured only if it is named."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Asked:
     cache: Path | None
     rate: int
     seconds: int
+    pictures: Path
+    rounds: int
     as_json: bool
     plot: Path | None
 
@@ -55,8 +61,17 @@ Task = Callable[[Ceiling], Figure]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what is asked for; 1 if the soak lost anything."""
+    """Measure what is asked for; 1 if the soak lost anything, or the scanner made anything up."""
     asked = _parse(arguments)
+    if "scan" in asked.names:
+        return scanning.run(
+            asked.pictures,
+            rounds=asked.rounds,
+            files=min(asked.events, 1_000),
+            jobs=asked.jobs,
+            as_json=asked.as_json,
+            plot=asked.plot,
+        )
     if not asked.as_json:
         print_heading()
     lines: list[Line] = []
@@ -89,7 +104,7 @@ def _measure(asked: Asked, size: int, best: Callable[[], Ceiling]) -> Iterator[t
 
 def _on_a_service(asked: Asked, size: int, stack: ExitStack) -> Iterator[Task]:
     """The benchmarks that share a service."""
-    names = [name for name in NAMES if name in asked.names and name not in {"audit", "soak"}]
+    names = [name for name in NAMES if name in asked.names and name not in {"audit", *ASKED_FOR}]
     if not names:
         return
     few, some = max(asked.events // 50, 2), max(asked.events // 5, 2)
@@ -157,14 +172,17 @@ def _parse(arguments: Sequence[str] | None) -> Asked:
         epilog="NAMEs: " + "; ".join(f"{name} ({what})" for name, what in NAMES.items()) + ". "
         "Example: scripts/bench append_batched --entries 10000,100000 --plot rate.svg",
     )  # fmt: skip
-    parser.add_argument("names", nargs="*", metavar="NAME", help="one of those below; none: all but soak")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="one of those below; none: all but soak and scan"
+    )
     parser.add_argument(
         "--backend", choices=BACKENDS, default="sqlite", help="where the log is kept; sqlite by default"
     )
     parser.add_argument("--entries", type=_sizes, default=[10_000], metavar="N[,N…]",
                         help="grow the log to so many entries first; 10000 by default")  # fmt: skip
     parser.add_argument("--events", type=_at_least(100), default=50_000, metavar="N",
-                        help="events that a benchmark of appends sends, and fifty times what the slow ones do; 50000")  # fmt: skip
+                        help="events that a benchmark of appends sends, and fifty times what the slow ones do; of the scan, "
+                        "files of a folder, up to 1000; 50000")  # fmt: skip
     parser.add_argument(
         "--rate", type=_at_least(1), default=2_500, metavar="N", help="events a second of the soak; 2500"
     )
@@ -180,16 +198,25 @@ def _parse(arguments: Sequence[str] | None) -> Asked:
         metavar="FOLDER",
         help="where grown logs are kept for the next time; nowhere by default",
     )
+    parser.add_argument("--pictures", type=Path, default=scanning.PICTURES, metavar="FOLDER",
+                        help="of the scan: a folder with a MANIFEST.json; by default that of the public test data")  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=_at_least(1), default=5, metavar="N", help="of the scan, the best of which counts; 5"
+    )
     parser.add_argument("--format", choices=("table", "json"), default="table", help="json: an object a line")
-    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw rate against log size")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.svg", help="draw rate against log size; of the scan, outcomes"
+    )
     given = parser.parse_args(arguments)
     for name in given.names:
         if name not in NAMES:
             parser.error(f"given {name}, expected one of {', '.join(NAMES)}")
+    if "scan" in given.names and given.names != ["scan"]:
+        parser.error("scan: given further NAMEs, expected it alone")
     if given.plot is not None and (given.plot.suffix != ".svg" or not given.plot.parent.is_dir()):
         parser.error(f"--plot: given {given.plot}, expected a file .svg in a folder that exists")
     return Asked(
-        names=given.names or [name for name in NAMES if name != "soak"],
+        names=given.names or [name for name in NAMES if name not in ASKED_FOR],
         backend=given.backend,
         sizes=given.entries,
         events=given.events,
@@ -197,6 +224,8 @@ def _parse(arguments: Sequence[str] | None) -> Asked:
         cache=given.cache,
         rate=given.rate,
         seconds=given.seconds,
+        pictures=given.pictures,
+        rounds=given.rounds,
         as_json=given.format == "json",
         plot=given.plot,
     )

@@ -17,7 +17,7 @@ from ledger.errors import BadInput, Reason
 from scanner.labels import draw_label
 from scanner.picture import load_picture, to_grey
 
-EXPECTED = "expected a PNG, JPEG, WebP, BMP, GIF or TIFF picture"
+EXPECTED = "expected a PNG, JPEG, WebP, BMP, GIF, TIFF or HEIC picture, or a PDF"
 GIVEN = draw_label("6901234567892").resize((226, 171))
 
 
@@ -204,9 +204,7 @@ def test_empty(tmp_path):
     assert refusal("empty.png") == f"picture 'empty.png': given an empty file, {EXPECTED}"
 
 
-@pytest.mark.parametrize(
-    "content", [b"not a picture\n", b"%PDF-1.7\n", b"\x89PNG\r\n\x1a\n", b"P5 1 1 255 \x00"]
-)
+@pytest.mark.parametrize("content", [b"not a picture\n", b"\x89PNG\r\n\x1a\n", b"P5 1 1 255 \x00"])
 def test_in_no_such_format(tmp_path, content):
     (tmp_path / "notes.png").write_bytes(content)
     assert refusal("notes.png") == f"picture 'notes.png': given a file in no such format, {EXPECTED}"

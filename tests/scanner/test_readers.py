@@ -181,7 +181,7 @@ import json
 from scanner.decode import decode_pixels
 from scanner.labels import draw_label
 from scanner.readers import zbar_available, zbar_note
-symbols = decode_pixels(draw_label("6901234567892"))
+symbols = decode_pixels(draw_label("SF1234567890123"))
 print(json.dumps([zbar_available(), zbar_note(), [[s.text, s.readers] for s in symbols]]))
 """
 
@@ -197,7 +197,7 @@ def test_without_zbar_zxing_reads_alone(absence):
     assert json.loads(run.stdout) == [
         False,
         "libzbar is not installed (Debian and Ubuntu: libzbar0, macOS: zbar); zxing-cpp reads alone",
-        [["6901234567892", ["zxing-cpp"]]],
+        [["SF1234567890123", ["zxing-cpp"]]],
     ]
 
 

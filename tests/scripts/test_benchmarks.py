@@ -77,6 +77,51 @@ def test_a_soak_proves_that_all_is_there_and_leaves_its_log_for_the_next_time(be
     assert (tmp_path / "sqlite-1000" / "log.db").read_bytes() == kept
 
 
+def test_a_scan_tells_outcomes_beside_each_reader_alone(bench, tmp_path):
+    from PIL import Image
+
+    from scanner.labels import write_label
+
+    for number in ("6901234567892", "6901234567908"):
+        write_label(tmp_path / f"{number}.png", number)
+    Image.new("L", (300, 200), 255).save(tmp_path / "white.png")
+    images = [
+        {"file": "6901234567892.png", "symbology": "EAN-13", "expected": "6901234567892"},
+        {"file": "6901234567908.png", "symbology": "EAN-13", "expected": "6901234567892"},
+        {"file": "white.png", "symbology": "none (false-positive test)", "expected": None},
+    ]
+    (tmp_path / "MANIFEST.json").write_text(json.dumps({"images": images}))
+    chart = tmp_path / "outcomes.svg"
+    status, lines, _ = bench("scan", "--pictures", tmp_path, "--rounds", 1, "--events", 100, "--plot", chart)
+    assert status == 1, "a wrong number was agreed on, as the manifest has it"
+    *outcomes, rate = lines
+    counted = [list(line.values())[:8] for line in outcomes if line["reader"] != "zbar"]
+    assert counted == [
+        ["EAN-13", "suyuan", 2, 1, 0, 1, 0, 1],
+        ["EAN-13", "zxing-cpp", 2, 1, 0, 1, 0, 0],
+        ["no code", "suyuan", 1, 0, 0, 0, 1, 0],
+        ["no code", "zxing-cpp", 1, 0, 0, 0, 1, 0],
+        ["all with a code", "suyuan", 2, 1, 0, 1, 0, 1],
+        ["all with a code", "zxing-cpp", 2, 1, 0, 1, 0, 0],
+    ]
+    assert list(outcomes[0]) == [
+        "symbology", "reader", "pictures", "right", "disputed", "wrong", "nothing", "agreed_wrong",
+        "p50_ms", "p95_ms", "ratio",
+    ]  # fmt: skip
+    assert outcomes[1]["ratio"] == 1.0
+    assert (rate["jobs"], rate["files"]) == (1, 100)
+    assert rate["files_per_s"] > 0
+    assert chart.read_text().startswith("<?xml")
+
+
+def test_pictures_without_a_manifest(bench, tmp_path):
+    with pytest.raises(SystemExit) as ended:
+        bench("scan", "--pictures", tmp_path)
+    assert (
+        ended.value.code == f"pictures {tmp_path}: given No such file or directory, expected a MANIFEST.json"
+    )
+
+
 def test_a_log_on_postgresql(bench):
     if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         message = "there is no PostgreSQL on this machine"
@@ -101,6 +146,7 @@ def test_a_log_on_postgresql(bench):
         (["--entries", "1000,"], "argument --entries: given , expected a number from 1000 on"),
         (["--events", "-5"], "argument --events: "),
         (["--backend", "oracle"], "argument --backend: invalid choice: 'oracle'"),
+        (["scan", "history"], "scan: given further NAMEs, expected it alone"),
         (["--plot", "rate.png"], "--plot: given rate.png, expected a file .svg in a folder that exists"),
     ],
 )

@@ -76,7 +76,7 @@ def test_list_shows_what_was_read_from_a_picture(online, keys, goods):
     assert done.status == 0
     assert done.record["chain"] == f"01/0{goods}"
     assert done.err.startswith("tea.png: zxing-cpp")
-    assert done.err.endswith(f"read EAN_13 {goods}: 01/0{goods}\n")
+    assert done.err.endswith(f"read EAN_13 {goods}: 01/0{goods}\n01/0{goods}: never seen in this ledger\n")
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1)])

@@ -66,6 +66,77 @@ def test_errors_for_programs(pictures):
     )
 
 
+def test_how_sure_it_is_who_read_it_and_where_it_lies(pictures):
+    record = pictures.json("scan", "tea.png").record
+    assert list(record) == [
+        "file", "page", "symbology", "text", "chain", "confidence", "readers", "position", "orientation", "add_on",
+    ]  # fmt: skip
+    assert record["confidence"] == "agreed"
+    assert record["readers"][0] == "zxing-cpp"
+    assert record["readers"][-1] == "profile"
+    assert len(record["position"]) == 4
+    assert all(0 <= x < 452 and 0 <= y < 342 for x, y in record["position"])
+    assert (record["page"], record["orientation"], record["add_on"]) == (None, 0, None)
+
+
+@pytest.fixture
+def thin_bars(shared):
+    """Both readers take its 2 for a 7 and its 1 for a 7; the check digit holds."""
+    return str(shared / "barcodes" / "zxing-cpp" / "upca-4" / "1.webp")
+
+
+def test_what_readers_differ_on_is_all_told_and_none_chosen(pictures, thin_bars):
+    done = pictures.json("scan", thin_bars)
+    assert done.status == 1
+    assert {one["text"] for one in done.records} == {"9074932437075", "0023942431015"}
+    assert {(one["confidence"], one["chain"]) for one in done.records} == {("disputed", None)}
+    done = pictures("scan", thin_bars)
+    assert done.status == 1
+    assert done.out.count("\n  no identifier (readers differ)\n") == 2
+    assert (
+        "\n  read by profile, disputed: another reader says otherwise, so compare with what is printed\n"
+        in done.out
+    )
+
+
+def test_nothing_is_looked_up_by_what_readers_differ_on(pictures, thin_bars):
+    done = pictures("platform", "history", thin_bars, SUYUAN_VKEY="unused", SUYUAN_SERVER="127.0.0.1:1")
+    assert done.status == 2
+    assert "9074932437075 or 0023942431015, expected readers that agree; type what is printed" in done.err
+
+
+def test_pages_are_numbered(pictures):
+    first, second = (Image.open(name).convert("RGB") for name in ("tea.png", "lot.png"))
+    first.save("both.pdf", save_all=True, append_images=[second], resolution=300)
+    done = pictures.json("scan", "both.pdf")
+    assert [(one["page"], one["text"]) for one in done.records] == [
+        (1, "6901234567892"),
+        (2, "https://id.gs1.org/01/06901234567892/10/A%2F7"),
+    ]
+    assert pictures("scan", "both.pdf").out.startswith("both.pdf, page 1: EAN_13 6901234567892\n")
+
+
+def test_a_folder_in_several_processes_is_told_in_order(pictures):
+    Path("in").mkdir()
+    tea, broken = Path("tea.png").read_bytes(), Path("broken.png").read_bytes()
+    for number in range(20):
+        Path(f"in/{number:02}.png").write_bytes(broken if number == 7 else tea)
+    done = pictures.json("scan", "in", "--jobs", 2)
+    assert done.status == 2
+    assert [one["file"] for one in done.records] == [
+        f"in/{number:02}.png" for number in range(20) if number != 7
+    ]
+    assert done.err.count('{"error": ') == 1
+    assert "in/07.png" in done.err
+
+
+def test_a_pattern_that_nothing_matches(pictures):
+    done = pictures("scan", "*.bmp", "te*.png")
+    assert done.status == 2
+    assert done.out.startswith("tea.png: EAN_13")
+    assert "Error: picture '*.bmp': given a pattern that no file matches" in done.err
+
+
 def test_a_couriers_number(pictures):
     assert pictures.json("scan", "zto.png").record["chain"] is None
     assert (
