@@ -41,6 +41,7 @@ SETTINGS: Final = (
     "scanner_suffix",
     "scanner_gap",
     "scanner_baud",
+    "font",
     "format",
     "timeout",
     "state",
