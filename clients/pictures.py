@@ -6,6 +6,7 @@ which reads it, or keeps it for minutes with one page, is told as such a file; a
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -19,7 +20,7 @@ from ledger.errors import BadInput, Reason
 if TYPE_CHECKING:
     from scanner.symbol import Symbol
 
-WORTH_STARTING: Final = 16
+WORTH_STARTING: Final = 48
 """Files from which on starting processes takes less time than it saves."""
 
 PATIENCE_S: Final = 120.0
@@ -178,11 +179,12 @@ class _Pool:
 
 def _work(pipe: Connection) -> None:
     """Read the files that are named until the other end of the pipe is gone."""
+    # As many processes as processors, each with one thread: told before the library is loaded that looks for it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import cv2  # noqa: PLC0415 - only here
 
     from scanner.decode import decode_pages  # noqa: PLC0415 - loads the readers, which the parent needs not
 
-    # As many processes as processors, each with one thread.
     cv2.setNumThreads(1)
     while True:
         path: str = pipe.recv()

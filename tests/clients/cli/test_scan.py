@@ -119,12 +119,12 @@ def test_pages_are_numbered(pictures):
 def test_a_folder_in_several_processes_is_told_in_order(pictures):
     Path("in").mkdir()
     tea, broken = Path("tea.png").read_bytes(), Path("broken.png").read_bytes()
-    for number in range(20):
+    for number in range(50):
         Path(f"in/{number:02}.png").write_bytes(broken if number == 7 else tea)
     done = pictures.json("scan", "in", "--jobs", 2)
     assert done.status == 2
     assert [one["file"] for one in done.records] == [
-        f"in/{number:02}.png" for number in range(20) if number != 7
+        f"in/{number:02}.png" for number in range(50) if number != 7
     ]
     assert done.err.count('{"error": ') == 1
     assert "in/07.png" in done.err
