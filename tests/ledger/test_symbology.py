@@ -42,6 +42,6 @@ def test_what_is_no_symbology_identifier_is_refused(identifier):
         Symbology.parse(identifier)
 
 
-@pytest.mark.parametrize("symbology", GS1_SYMBOLOGIES)
+@pytest.mark.parametrize("symbology", sorted(GS1_SYMBOLOGIES))
 def test_those_of_gs1_have_fnc1_in_front_or_hold_nothing_else(symbology):
     assert str(symbology) in {"]C1", "]d2", "]Q3", "]e0", "]J1"}
