@@ -34,7 +34,7 @@ def _patiently(session: Session, envelopes: Sequence[Envelope]) -> list[Appended
     What was refused behind such an event is sent again too: it may have been refused for its want.
     """
     outcomes, patience = _append(session, envelopes), Patience()
-    while (limited := _first_limited(outcomes)) is not None:
+    while (limited := first_limited(outcomes)) is not None:
         delay_s = limited[1]
         if not patience.wait(delay_s):
             break
@@ -47,7 +47,23 @@ def _patiently(session: Session, envelopes: Sequence[Envelope]) -> list[Appended
     return outcomes
 
 
-def _first_limited(outcomes: Sequence[Appended | Refused]) -> tuple[int, float] | None:
+def persist(session: Session, envelopes: Sequence[Envelope], outcomes: list[Appended | Refused]) -> None:
+    """Send again what a key had no allowance for, and what was refused behind it, when the service says.
+
+    Args:
+        session: with the log.
+        envelopes: that were sent.
+        outcomes: what became of each; what becomes of it now is put in its place.
+    """
+    limited = first_limited(outcomes)
+    if limited is not None and Patience().wait(limited[1]):
+        again = [at for at in range(limited[0], len(outcomes)) if isinstance(outcomes[at], Refused)]
+        results = append(session, [envelopes[at] for at in again])
+        for at, result in zip(again, results, strict=True):
+            outcomes[at] = result
+
+
+def first_limited(outcomes: Sequence[Appended | Refused]) -> tuple[int, float] | None:
     """The first event that its key had no allowance for, and after how many seconds to send it again."""
     for at, outcome in enumerate(outcomes):
         if isinstance(outcome, Refused) and outcome.reason is Reason.RATE_LIMITED:

@@ -3,6 +3,9 @@
 Messages go out one after the other without waiting for answers, so many as a window lets, and are answered in order.
 Where the stream breaks, a new one is begun with what was not answered: sending an event again is harmless, for the
 service answers with its first receipt.
+
+Where a key has no allowance left, what was sent behind is heard first, for some of it may be recorded. What was refused
+from there on is then sent again by calls of its own, in order and when the service says; the stream goes on after it.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 import grpc
 
 from clients.answers import Appended
-from clients.append import batches, outcomes_of
+from clients.append import batches, first_limited, outcomes_of, persist
 from clients.convert import Refused
 from clients.session import Session
 from clients.transport import Transport
@@ -83,12 +86,29 @@ class _Stream:
     def outcomes(self, most: int) -> Iterator[Appended | Refused]:
         """The verified outcomes that have come, waiting for more while more than `most` messages are unanswered."""
         while self._unanswered:
-            answer = self._answer(wait=len(self._unanswered) > most)
-            if answer is None:
+            answered = self._answered(wait=len(self._unanswered) > most)
+            if answered is None:
                 return
-            sent = self._unanswered.popleft()
-            checkpoint = self._session.follower.accept(answer.checkpoint, sent.known)
-            yield from outcomes_of(self._session, sent.envelopes, answer, checkpoint)
+            envelopes, outcomes = answered
+            limited = first_limited(outcomes)
+            if limited is not None:
+                at = limited[0]
+                yield from outcomes[:at]
+                envelopes, outcomes = envelopes[at:], outcomes[at:]
+                while self._unanswered and (behind := self._answered(wait=True)):
+                    envelopes += behind[0]
+                    outcomes += behind[1]
+                persist(self._session, envelopes, outcomes)
+            yield from outcomes
+
+    def _answered(self, *, wait: bool) -> tuple[list[Envelope], list[Appended | Refused]] | None:
+        """The next message that is answered, and the verified outcomes; None as `_answer` says."""
+        answer = self._answer(wait=wait)
+        if answer is None:
+            return None
+        sent = self._unanswered.popleft()
+        checkpoint = self._session.follower.accept(answer.checkpoint, sent.known)
+        return sent.envelopes, outcomes_of(self._session, sent.envelopes, answer, checkpoint)
 
     def close(self) -> None:
         """End the connection; what is unanswered may be recorded nevertheless."""

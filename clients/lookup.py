@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from clients import registry
 from clients.answers import VerifiedKey, VerifiedParty, VerifiedSale
 from clients.read import entry_at, history, require_hash, trace_sale
 from clients.session import Session
-from clients.verify import VerifiedEntry, introduced_key, mismatch, registered_party, within
+from clients.verify import VerifiedEntry, broken_chain, introduced_key, mismatch, registered_party, within
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
 from ledger.event import Kind
@@ -19,6 +19,12 @@ from suyuan.v1 import registry_service_pb2 as pb
 
 LIST_PAGE = 100
 """Parties or listings that are asked for at a time."""
+
+LOOK_UP_PAGE = 200
+"""Chains that are looked up at a time."""
+
+LOOK_UP_MOST = 60
+"""Entries that one answer of them has at most; where it has as many, chains may be missing."""
 
 
 def party(session: Session, name: ChainKey) -> VerifiedParty:
@@ -102,6 +108,40 @@ def listings(session: Session, chain: ChainKey) -> Iterator[Listed]:
             yield listed
         if not answer.listings:
             return
+
+
+def look_up(session: Session, chains: Iterable[ChainKey]) -> dict[ChainKey, tuple[VerifiedEntry, ...]]:
+    """As `LedgerClient.look_up`."""
+    wanted = list(dict.fromkeys(chains))
+    found: dict[ChainKey, list[VerifiedEntry]] = {chain: [] for chain in wanted}
+    for start in range(0, len(wanted), LOOK_UP_PAGE):
+        page = wanted[start : start + LOOK_UP_PAGE]
+        request = pb.LookUpChainsRequest(chains=page, with_registrations=True)
+        answer, checkpoint = session.ask(session.transport.registry.LookUpChains, request)
+        if len(answer.entries) > LOOK_UP_MOST:
+            raise mismatch("entries of chains looked up", len(answer.entries), f"at most {LOOK_UP_MOST}")
+        entries = session.attribute(answer.entries, checkpoint, answer.registrations)
+        for entry in entries:
+            chain = entry.event.chain
+            if chain not in page:
+                raise mismatch(f"chain of entry {entry.index}", chain, "one of those asked about")
+            found[chain].append(entry)
+        for chain in page:
+            is_known = session.heads.find(chain) is not None and len(entries) < LOOK_UP_MOST
+            _require_shown(chain, found[chain], is_known=is_known)
+        session.heads.note(entries)
+    return {chain: tuple(entries) for chain, entries in found.items() if entries}
+
+
+def _require_shown(chain: ChainKey, entries: Sequence[VerifiedEntry], *, is_known: bool) -> None:
+    """Refuse an answer without a chain that is known, or with entries that are neither its listings nor its first."""
+    if is_known and not entries:
+        raise broken_chain(f"entries of {chain}", "none", "one: some were seen before")
+    if all(entry.event.kind is Kind.LISTING for entry in entries):
+        return
+    if len(entries) != 1 or entries[0].entry.chain_seq:
+        told = ", ".join(map(_told, entries))
+        raise mismatch(f"entries that show {chain}", told, "its listings, or its first entry")
 
 
 def sale(

@@ -60,8 +60,8 @@ def ensure_private(path: Path) -> None:
             path.chmod(0o600)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a new file that others may read; nobody ever sees a part of it under its name.
+def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a new file, by default one that others may read; nobody ever sees a part of it under its name.
 
     A crash leaves a draft beside it at worst, which nothing asks for.
 
@@ -70,7 +70,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     draft = path.with_name(f".suyuan-draft-{token_hex(8)}")
     try:
-        write_new(draft, content)
+        write_new(draft, content, mode=mode)
     except BadInput as error:
         raise file_refusal(path, error.given, error.expected or "") from error
     try:

@@ -147,7 +147,8 @@ class LedgerClient:
         """Record signed events, in order, through a stream: for many of them, or for hours.
 
         They go out in messages of 100 events, up to 16 of them ahead of the answers, and no faster than the service
-        takes them. Where the stream breaks, what was not answered is sent again. `envelopes` is iterated over in
+        takes them. Where the stream breaks, what was not answered is sent again; so is what a key has no allowance for yet,
+        as `append` does. `envelopes` is iterated over in
         the caller's thread, a message ahead of what is sent: of a source that has nothing for a while, what it gave
         last may wait so long; append that by `append`.
 
@@ -274,7 +275,8 @@ class LedgerClient:
             parties: chain keys of parties: what they signed, and what is on their own chains. A company includes its
                 members.
             kinds: values of `ledger.event.Kind`.
-            patience_s: seconds without a page after which an interruption is raised, instead of trying again.
+            patience_s: seconds without a page after which an interruption is raised, instead of trying again; of
+                several processes each is asked before.
             on_pause: is told what interrupts, and in how many seconds the service is asked again.
 
         Yields:
@@ -439,6 +441,21 @@ class LedgerClient:
             BadInput: `BAD_CHAIN_KEY`.
         """
         return lookup.listings(self._session, ChainKey.parse(chain))
+
+    def look_up(self, chains: Iterable[ChainKey | str]) -> dict[ChainKey, tuple[VerifiedEntry, ...]]:
+        """Which of these chains there are, and who lists them: a quick look before something is signed.
+
+        Proven: each entry is in the log, in that chain, and signed by its signer. The service's word: that there are no
+        others, and that each listing is its merchant's newest.
+
+        Returns:
+            Of a chain that is listed, up to four listings, each of another merchant; of one that only has entries, its
+            first entry. A chain without entries is not in it; nor may the later ones be, where very many were found.
+
+        Raises:
+            BadInput: `BAD_CHAIN_KEY`.
+        """
+        return lookup.look_up(self._session, map(ChainKey.parse, chains))
 
     def sale(self, *, event_id: bytes | None = None, buyer_key_id: bytes | None = None) -> VerifiedSale:
         """A sale and what became of it, computed again from its trace; see `trace` for what is proven.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import grpc
 
@@ -57,6 +58,14 @@ _OPTIONS_OF_SEVERAL = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[Res]):
+    """A stream of answers, and the number of the process that gives them."""
+
+    call: Stream[Res]
+    number: int
+
+
 class Transport:
     """The channels to one service. Safe to share among threads."""
 
@@ -98,7 +107,7 @@ class Transport:
             LedgerError: what the service refused, and why.
         """
         patience, pause_s = Patience(self.timeout_s), FIRST_PAUSE_S
-        several, asked = len(self._targets.names), 0
+        several, asked = self.several, 0
         while True:
             number, share = self._targets.current, several - asked % several
             try:
@@ -125,32 +134,32 @@ class Transport:
             return method(request, timeout=timeout_s)
 
     @contextmanager
-    def stream(self, method: grpc.UnaryStreamMultiCallable[Req, Res], request: Req) -> Iterator[Stream[Res]]:
+    def stream(self, method: grpc.UnaryStreamMultiCallable[Req, Res], request: Req) -> Iterator[Answers[Res]]:
         """Ask for a stream of answers, which `next_of` gives; it is cancelled with the block. It has no deadline.
 
         Raises:
             ServiceFault: `UNREACHABLE` if this client is closed.
         """
+        number = self._targets.current
         with self._open():
-            answers = method(request)
+            call = method(request)
         try:
-            yield answers
+            yield Answers(call, number)
         finally:
-            answers.cancel()
+            call.cancel()
 
-    def next_of(self, answers: Stream[Res]) -> Res | None:
+    def next_of(self, answers: Answers[Res]) -> Res | None:
         """Wait for the next answer of a stream; None at its end. If it fails, the next stream is of the next process.
 
         Raises:
             ServiceFault, LedgerError: as `call`.
         """
-        number = self._targets.current
         try:
-            return next(answers, None)
+            return next(answers.call, None)
         except grpc.RpcError as failed:
             if failed.code() is grpc.StatusCode.CANCELLED:
-                self._targets.leave(number)  # it was silent
-            raise self.fault_of(failed, number) from None
+                self._targets.leave(answers.number)  # it was silent
+            raise self.fault_of(failed, answers.number) from None
 
     def exchange(
         self, method: grpc.StreamStreamMultiCallable[Req, Res], requests: Iterator[Req]
@@ -169,9 +178,14 @@ class Transport:
         return self._targets.current
 
     @property
+    def several(self) -> int:
+        """How many processes there are."""
+        return len(self._targets.names)
+
+    @property
     def share_s(self) -> float:
         """How long each process may be silent, if all are to be asked in the time that a call may take."""
-        return self.timeout_s / len(self._targets.names)
+        return self.timeout_s / self.several
 
     def leave(self, number: int) -> None:
         """Have the next call go to another process than this one."""

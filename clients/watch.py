@@ -12,8 +12,9 @@ What a filter left out nobody can see: that entries by a party or of a kind were
 further ones, is the service's word. Who must know watches without a filter, or audits.
 
 When the stream breaks off, or nothing comes any more, the service is asked again, ever more seldom, from where the last
-page ended. A page is given to the caller whole or not at all, so none of its entries is lost or given twice. Only what
-may pass is tried again: a broken proof or a refusal is raised.
+page ended. Where several processes serve the log, those that have not been asked since then come first, without delay. A
+page is given to the caller whole or not at all, so none of its entries is lost or given twice. Only what may pass is
+tried again: a broken proof or a refusal is raised.
 """
 
 from __future__ import annotations
@@ -90,24 +91,30 @@ def watch(
         session: with the log.
         selection: what is wanted.
         start: index of the first entry that may be delivered.
-        patience_s: seconds without a page after which the fault that interrupts is raised.
+        patience_s: seconds without a page after which the fault that interrupts is raised, once every process was asked.
         on_pause: is told of interruptions.
         silence_s: seconds after which a stream without an answer counts as broken.
     """
     checking = _Checking(session, selection, start)
     pause_s, since = FIRST_PAUSE_S, time.monotonic()
+    transport, asked = session.transport, 0
     while True:
+        number = transport.current
         try:
             for page in _stream(session, checking, silence_s):
                 yield page
-                pause_s, since = FIRST_PAUSE_S, time.monotonic()
+                pause_s, since, asked = FIRST_PAUSE_S, time.monotonic(), 0
             fault = ServiceFault(
                 Reason.UNREACHABLE, "stream of entries", given="its end", expected="further answers"
             )
         except ServiceFault as error:
-            if error.reason not in _PASSING:
+            if error.reason not in _PASSING or transport.closed:
                 raise
             fault = error
+        asked += 1
+        if transport.current != number and asked < transport.several:
+            continue
+        asked = 0
         if time.monotonic() + pause_s - since > patience_s:
             raise fault
         on_pause(fault, pause_s)
@@ -121,7 +128,7 @@ def _stream(session: Session, checking: _Checking, silence_s: float) -> Iterator
     request = checking.request(known)
     with session.transport.stream(session.transport.ledger.WatchEvents, request) as answers:
         while True:
-            with _not_silent(answers, silence_s):
+            with _not_silent(answers.call, silence_s):
                 answer = session.transport.next_of(answers)
             if answer is None:
                 return

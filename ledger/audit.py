@@ -52,6 +52,11 @@ Prefetch: TypeAlias = Callable[[list[tuple[Event, bytes]]], None]
 """Is told the events that are judged next, each with the id of the key that signed it."""
 
 
+RecordedCheck: TypeAlias = Callable[[bytes], bool]
+"""Tells whether the event with this id is recorded already; what shows later goes to
+`AuditReport.find_duplicate`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far an audit has come."""
@@ -103,6 +108,7 @@ class Auditor:
         state: State | None = None,
         check_signature: SignatureCheck = check_now,
         prefetch: Prefetch | None = None,
+        is_recorded: RecordedCheck | None = None,
         report: AuditReport | None = None,
         standing: Standing | None = None,
     ) -> None:
@@ -114,6 +120,7 @@ class Auditor:
             state: an empty state to replay into, or that of an audit that goes on; in memory by default.
             check_signature: how to check signatures; at once by default.
             prefetch: where the state is far away, loads what the next events will ask for.
+            is_recorded: tells whether an event is recorded already, as far as that is known at once; in the state by default.
             report: of an audit that goes on: what it has found so far.
             standing: of an audit that goes on: how far it came.
         """
@@ -125,6 +132,7 @@ class Auditor:
         self._state = state or State()
         self._check_signature = check_signature
         self._prefetch = prefetch
+        self._is_recorded = is_recorded or self._is_in_state
         self._computed = standing.computed
         # While the tree is the computed one they are the same object, and what is appended is hashed once.
         self._tree = standing.computed if standing.tree == standing.computed else standing.tree
@@ -258,8 +266,8 @@ class Auditor:
             raise opened.error
         entry, envelope, event = opened.entry, opened.envelope, opened.event
         self._check_link(index, event, entry)
-        if self._state.get(Recorded, event.id) is not None:
-            self.find(index, Reason.DUPLICATE_EVENT, f"event {event.id.hex()} is recorded twice")
+        if self._is_recorded(event.id):
+            self.report.find_duplicate(index, event.id)
         signer, judgement = self._check_rules(index, event, envelope, entry)
         for record in judgement.changes:
             if isinstance(record, Party):
@@ -270,6 +278,9 @@ class Auditor:
         self.report.chains += entry.chain_seq == 0
         self.report.kinds[recorded.kind or "unknown to this version"] += 1
         self.report.flagged += bool(recorded.flags)
+
+    def _is_in_state(self, event_id: bytes) -> bool:
+        return self._state.get(Recorded, event_id) is not None
 
     def _check_time(self, index: int, entry: Entry) -> None:
         if entry.recorded_at_us < self._recorded_at_us:

@@ -12,7 +12,12 @@ A symbology identifier (ISO/IEC 15424: `]`, a letter, a digit) tells how a code 
 reads. Without one the same digits can be a number or an element string, or anybody's waybill. Then the answer
 is a refusal with `Reason.AMBIGUOUS_CODE` that names the candidates, each spelled so that it can be given
 back, and never a guess. Only digits of a length that every till knows (8, 12 or 13) are a GTIN and neither of
-those.
+those. A check digit that holds is no reason to choose: of two kinds of number that look alike, as an SSCC and a
+credit code of digits alone, the other one may have been read wrongly.
+
+So it is with FNC1, which many a keyboard scanner swallows: `10A717271231` is the lot A717271231, or the lot A7
+that expires at the end of 2027. A symbology identifier, or one separator that did arrive, vouches for the rest;
+else both are named. What is too long for its AI lacks FNC1 in any case, and the refusal says where it may belong.
 
     >>> read_barcode("]C1010690123456789217271231" + "10A7").chain
     ChainKey('01/06901234567892/10/A7')
@@ -30,7 +35,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import StrEnum
+from contextlib import suppress
 from typing import Final
 
 from ledger.chain_key import ChainKey
@@ -41,9 +46,11 @@ from ledger.gs1_message import (
     parse_bracketed,
     parse_digital_link,
     parse_element_strings,
+    parse_without_fnc1,
 )
 from ledger.identifiers import expand_upce, printable
-from ledger.reading import AIS_READ, Attributes, Reading, ambiguity
+from ledger.reading import AIS_READ, Attributes, Reading, ambiguity, missing_fnc1
+from ledger.symbology import GS1_SYMBOLOGIES, Symbology
 from ledger.waybill import explicit_waybill, waybill_of, waybills_by_shape
 
 __all__ = ["ACCEPTED", "FORMAT_YEAR", "MAX_CHARACTERS", "Attributes", "Reading", "Symbology", "read_barcode"]
@@ -61,75 +68,41 @@ FORMAT_YEAR: Final = 2026
 """The year in which dates are read if the caller, who has a clock, does not tell another."""
 
 
-class Symbology(StrEnum):
-    """How a code was printed: its AIM symbology identifier (ISO/IEC 15424)."""
-
-    EAN_13 = "]E0"
-    """EAN-13, UPC-A or UPC-E."""
-    EAN_13_ADD_ON = "]E3"
-    """EAN-13, UPC-A or UPC-E, and after it the 2 or 5 digits of an add-on."""
-    EAN_8 = "]E4"
-    ITF = "]I0"
-    ITF_14 = "]I1"
-    """Interleaved 2 of 5 whose check digit the scanner has checked."""
-    CODE_128 = "]C0"
-    GS1_128 = "]C1"
-    GS1_DATABAR = "]e0"
-    DATA_MATRIX = "]d1"
-    GS1_DATA_MATRIX = "]d2"
-    QR_CODE = "]Q1"
-    GS1_QR_CODE = "]Q3"
-    GS1_DOTCODE = "]J1"
-    OTHER = "]X0"
-    """Any other, which carries plain text."""
-
-    @classmethod
-    def parse(cls, identifier: str) -> Symbology:
-        """The symbology of an identifier such as `]C1`; `OTHER` for one that is none of ours.
-
-        Raises:
-            BadInput: `Reason.BAD_IDENTIFIER`: not `]`, a letter and a digit or letter.
-        """
-        if not _SYMBOLOGY_IDENTIFIER.fullmatch(identifier):
-            expected = "']', a letter, and a digit or letter"
-            raise _refusal("symbology identifier", identifier, expected)
-        try:
-            return cls(identifier)
-        except ValueError:
-            return cls.OTHER
-
-
-_SYMBOLOGY_IDENTIFIER: Final = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 _RETAIL: Final = {
     Symbology.EAN_13: (re.compile(r"([0-9]{12,13})"), "12 or 13 digits, or the 8 of a UPC-E"),
-    Symbology.EAN_13_ADD_ON: (re.compile(r"([0-9]{13})[0-9]{2}(?:[0-9]{3})?"), "13 digits, and 2 or 5 more"),
+    Symbology.EAN_13_ADD_ON: (
+        re.compile(r"([0-9]{13}) ?[0-9]{2}(?:[0-9]{3})?"),
+        "13 digits, and 2 or 5 more",
+    ),
     Symbology.EAN_8: (re.compile(r"([0-9]{8})"), "8 digits"),
 }
-_GS1: Final = frozenset(
-    {
-        Symbology.GS1_128,
-        Symbology.GS1_DATABAR,
-        Symbology.GS1_DATA_MATRIX,
-        Symbology.GS1_QR_CODE,
-        Symbology.GS1_DOTCODE,
-    }
-)
-
 _LEGIBLE: Final = re.compile(r"[ -~\x1d]+")
 _WEB_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 _CHAIN_KEY: Final = re.compile(r"ledger|(?:0[01]|waybill|drug|party)/.*")
 _NUMBERS: Final[tuple[tuple[re.Pattern[str], Callable[[str], ChainKey]], ...]] = (
-    (re.compile(r"[0-9]{8}|[0-9]{12,14}"), ChainKey.product),
+    # Eight digits that begin with 0 are a shop's own EAN-8 (RCN-8), another product in every shop, or a UPC-E.
+    (re.compile(r"[1-9][0-9]{7}|[0-9]{12,14}"), ChainKey.product),
     (re.compile(r"[01][0-9]{7}"), lambda digits: ChainKey.product(expand_upce(digits))),
     (re.compile(r"[0-9]{18}"), ChainKey.logistic_unit),
     (re.compile(r"8[0-9]{19}"), ChainKey.drug),
-    (re.compile(r"[0-9A-Z]{2}[0-9]{6}[0-9A-Z]{10}"), ChainKey.party),
+    # Of digits alone: authorities and categories as GB 32100-2015 gives them out, and a region.
+    (
+        re.compile(r"[1-9][1-59][1-9][0-9]{15}|(?=.*[A-Z])[0-9A-Z]{2}[0-9]{6}[0-9A-Z]{10}"),
+        ChainKey.party,
+    ),
     (re.compile(r"[A-Z]{2}[0-9]{9}[A-Z]{2}"), lambda number: ChainKey.waybill("upu", number)),
 )
-"""How each number looks that may stand alone, and the chain that it names if its check digit holds."""
+"""How each number looks that may stand alone, and the chain that it names if its check digit holds.
+
+Where two look alike, the check digit of one does not speak against the other, which may have been read wrongly: one
+wrong SSCC in thirty holds as a credit code.
+"""
 
 # Shorter digits are a GTIN at every till, and (01) alone is longer.
 _SHORTEST_ELEMENT_STRING: Final = 14
+
+# People choose between them.
+_MOST_CANDIDATES: Final = 6
 
 
 def read_barcode(
@@ -151,7 +124,7 @@ def read_barcode(
     """
     printed_as, content = _without_symbology_identifier(_legible(text), symbology)
     if carrier is not None:
-        if printed_as in _RETAIL or printed_as in _GS1:
+        if printed_as in _RETAIL or printed_as in GS1_SYMBOLOGIES:
             raise _refusal("symbology of a waybill", str(printed_as), "one that carries plain text")
         return Reading(waybill_of(carrier, content))
     if printed_as in _RETAIL:
@@ -160,8 +133,8 @@ def read_barcode(
         return Reading.of_message(parse_digital_link(content), year)
     if content.startswith("("):
         return Reading.of_message(parse_bracketed(content), year)
-    if printed_as in _GS1 or GROUP_SEPARATOR in content:
-        return Reading.of_message(parse_element_strings(content), year)
+    if printed_as in GS1_SYMBOLOGIES or GROUP_SEPARATOR in content:
+        return _gs1_symbol(content, year)
     if printed_as is Symbology.ITF_14 and len(content) == 14:
         return Reading(ChainKey.product(content))
     if _CHAIN_KEY.fullmatch(content):
@@ -202,31 +175,80 @@ def _retail_product(content: str, symbology: Symbology) -> ChainKey:
     return ChainKey.product(match[1])
 
 
+def _gs1_symbol(content: str, year: int) -> Reading:
+    try:
+        elements = parse_element_strings(content)
+    except BadInput as misfit:
+        candidates: dict[str, Reading] = {}
+        with suppress(BadInput):
+            candidates = _if_fnc1_is_missing(content, year)
+        raise (missing_fnc1(content, candidates) if candidates else misfit) from None
+    return Reading.of_message(elements, year)
+
+
+def _if_fnc1_is_missing(content: str, year: int) -> dict[str, Reading]:
+    """What `content` can mean if separators are missing, by how to spell it; things that have chains only."""
+    readings: dict[str, Reading] = {}
+    try:
+        for message in parse_without_fnc1(content, year, AIS_READ):
+            with suppress(BadInput):
+                readings[bracketed(message)] = Reading.of_message(message, year)
+            if len(readings) == _MOST_CANDIDATES:
+                break
+    except BadInput:
+        # With two to choose from it does not matter that there may be more.
+        if len(readings) < 2:
+            raise
+    return readings
+
+
 def _only_candidate(content: str, year: int, *, may_be_element_strings: bool) -> Reading:
     readings, refusals = _read_as_number(content.upper())
+    looks_alike = len(readings) + len(refusals) > 1
     named, possible = waybills_by_shape(content)
     readings.update((chain, Reading(chain)) for chain in named)
     rivals: list[str] = [chain for chain in possible if chain not in readings]
-    elements = _meaningful_elements(content) if may_be_element_strings else None
-    if elements:
+    without_fnc1: dict[str, Reading] = {}
+    if may_be_element_strings and len(content) >= _SHORTEST_ELEMENT_STRING:
+        _read_as_element_strings(content, year, readings, rivals, refusals)
         try:
-            Attributes.of_message(elements, year)
-            if not {"00", "01"} & elements.keys():
-                rivals.append(bracketed(elements))
-            reading = Reading.of_message(elements, year)
-        except BadInput as error:
-            refusals.append(error)
-        else:
-            readings[reading.chain] = reading
-    if len(readings) == 1 and not rivals:
-        return next(iter(readings.values()))
+            without_fnc1 = _if_fnc1_is_missing(content, year)
+        except BadInput:
+            if readings:
+                raise
+    if len(readings) == 1 and not rivals and not looks_alike:
+        reading = next(iter(readings.values()))
+        others = [spelled for spelled, other in without_fnc1.items() if other != reading]
+        if others:
+            raise ambiguity(content, [reading.chain, *others], "code that may lack FNC1")
+        return reading
     if readings or possible:
         raise ambiguity(content, [*readings, *rivals])
+    if without_fnc1:
+        raise missing_fnc1(content, without_fnc1)
     if len(refusals) == 1:
         raise refusals[0]
     if refusals:
         raise _refusal("code", content, f"one of these to hold: {'; '.join(map(str, refusals))}")
     raise _refusal("code", content, ACCEPTED)
+
+
+def _read_as_element_strings(
+    content: str, year: int, readings: dict[ChainKey, Reading], rivals: list[str], refusals: list[BadInput]
+) -> None:
+    """Add what `content` is as element strings to the readings, the rivals or the refusals."""
+    elements = _meaningful_elements(content)
+    if elements is None:
+        return
+    try:
+        Attributes.of_message(elements, year)
+        if not {"00", "01"} & elements.keys():
+            rivals.append(bracketed(elements))
+        reading = Reading.of_message(elements, year)
+    except BadInput as error:
+        refusals.append(error)
+    else:
+        readings[reading.chain] = reading
 
 
 def _read_as_number(capitals: str) -> tuple[dict[ChainKey, Reading], list[BadInput]]:
@@ -248,8 +270,6 @@ def _meaningful_elements(content: str) -> dict[str, str] | None:
 
     Nearly any digits beginning with 9 are an element for a company's internal use; none of those is a rival.
     """
-    if len(content) < _SHORTEST_ELEMENT_STRING:
-        return None
     try:
         elements = parse_element_strings(content)
     except BadInput:

@@ -117,6 +117,14 @@ class Envelope:
             )
         self._require_signature_size()
 
+    def may_be_of(self, key: PublicKey) -> bool:
+        """Whether `require_form` would not object."""
+        return (
+            self.key_id == key.key_id
+            and self.algorithm == key.algorithm
+            and len(self.signature) == SIGNATURE_BYTES
+        )
+
     def require_known_form(self) -> None:
         """Check what can be said of the signature without its key: that it is one of a known algorithm.
 

@@ -105,6 +105,9 @@ class LedgerError(Exception):
 class BadInput(LedgerError):
     """The caller's input can never be right."""
 
+    candidates: tuple[str, ...] = ()
+    """What a code that can mean several things may be, each spelled so that it can be given back."""
+
 
 class NotAuthorized(LedgerError):
     """The signer may not say this."""

@@ -85,6 +85,10 @@ class AuditReport:
         message = f"leaf hash: given bytes that hash to {entry_hash.hex()}, expected {tree_hash.hex()}, which the tree holds"
         self.find(index, Reason.BAD_ENTRY, message)
 
+    def find_duplicate(self, index: int, event_id: bytes) -> None:
+        """Note that the event of an entry was recorded before."""
+        self.find(index, Reason.DUPLICATE_EVENT, f"event {event_id.hex()} is recorded twice")
+
     def absolve(self) -> None:
         """Say of each difference that it is the tree which holds another hash: the entries are those that were signed.
 

@@ -7,8 +7,6 @@ what stands beside it describes its contents. (GS1 General Specifications §3 de
 
 from __future__ import annotations
 
-import re
-from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,13 +15,16 @@ from typing import Final
 
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Reason
+from ledger.gs1_ai import ai_named, contradiction
+from ledger.gs1_checks import parse_date
 from ledger.gs1_message import bracketed
 from ledger.identifiers import printable
 
-_DATE: Final = re.compile(r"[0-9]{6}")
-
-_NET_WEIGHTS: Final = frozenset(f"310{decimals}" for decimals in range(6))
-AIS_READ: Final = frozenset({"00", "01", "10", "11", "13", "15", "17", "21", "22"}) | _NET_WEIGHTS
+_NET_WEIGHTS: Final = tuple(f"310{decimals}" for decimals in range(6))
+_GROSS_WEIGHTS: Final = tuple(f"330{decimals}" for decimals in range(6))
+AIS_READ: Final = frozenset(
+    {"00", "01", "10", "11", "13", "15", "17", "21", "22", *_NET_WEIGHTS, *_GROSS_WEIGHTS}
+)
 """The application identifiers that a `Reading` is made from; others are left aside."""
 
 
@@ -47,13 +48,15 @@ class Attributes:
     """AI (17): not to be used after that day."""
     net_weight: Decimal | None = None
     """Kilograms, AI (310n)."""
+    gross_weight: Decimal | None = None
+    """Kilograms, AI (330n): what a logistic unit or a trade item weighs with its packaging."""
 
     @classmethod
     def of_message(cls, elements: Mapping[str, str], year: int) -> Attributes:
         """The attributes in a GS1 message, its dates of two-digit years read in `year`.
 
         Raises:
-            BadInput: `Reason.BAD_IDENTIFIER`: a date that does not exist, or two net weights.
+            BadInput: `Reason.BAD_IDENTIFIER`: a date that does not exist, or two weights of a kind.
         """
         return cls(
             lot=elements.get("10"),
@@ -63,7 +66,8 @@ class Attributes:
             packaging_date=_date(elements, "13", year),
             best_before_date=_date(elements, "15", year),
             expiry_date=_date(elements, "17", year),
-            net_weight=_net_weight(elements),
+            net_weight=_weight(elements, "net weight", _NET_WEIGHTS),
+            gross_weight=_weight(elements, "gross weight", _GROSS_WEIGHTS),
         )
 
 
@@ -81,8 +85,9 @@ class Reading:
         """What a GS1 message identifies and says, its dates of two-digit years read in `year`.
 
         Raises:
-            BadInput: `Reason.BAD_IDENTIFIER`: a check digit or date is wrong, or the message identifies
-                nothing; `Reason.AMBIGUOUS_CODE`: it identifies a trade item and a logistic unit.
+            BadInput: `Reason.BAD_IDENTIFIER`: a check digit, date or range in any of its values is wrong, two AIs
+                contradict each other, or the message identifies nothing that has a chain;
+                `Reason.AMBIGUOUS_CODE`: it identifies a trade item and a logistic unit.
         """
         chains: list[ChainKey] = []
         if "01" in elements:
@@ -93,39 +98,26 @@ class Reading:
             raise _refusal("GS1 message", bracketed(elements), "a GTIN in AI (01) or an SSCC in AI (00)")
         if len(chains) > 1:
             raise ambiguity(bracketed(elements), chains)
+        _require_sound(elements, year)
         return cls(chains[0], Attributes.of_message(elements, year))
 
 
-def parse_date(value: str, year: int) -> date:
-    """A date YYMMDD, read in `year`: of the century that brings it nearest.
-
-    It is at most 49 years past and 50 ahead, and day 00 is the last of its month (GS1 General Specifications
-    §7.12).
-
-    Raises:
-        BadInput: `Reason.BAD_IDENTIFIER`: no such day.
-    """
-    expected = "a date YYMMDD"
-    if not _DATE.fullmatch(value):
-        raise _refusal("date", value, expected)
-    short_year, month, day = int(value[:2]), int(value[2:4]), int(value[4:])
-    century = year - year % 100
-    ahead = short_year - year % 100
-    if ahead > 50:
-        century -= 100
-    elif ahead < -49:
-        century += 100
-    full_year = century + short_year
-    try:
-        return date(full_year, month, day or monthrange(full_year, month)[1])
-    except ValueError:
-        raise _refusal("date", value, expected) from None
-
-
-def ambiguity(text: str, candidates: Iterable[str]) -> BadInput:
+def ambiguity(text: str, candidates: Iterable[str], subject: str = "ambiguous code") -> BadInput:
     """The refusal of a text that can mean each of `candidates`, spelled so that they can be read."""
-    expected = f"one of these, spelled out: {', '.join(map(printable, candidates))}"
-    return BadInput(Reason.AMBIGUOUS_CODE, "ambiguous code", given=printable(text), expected=expected)
+    spelled = tuple(candidates)
+    expected = f"one of these, spelled out: {', '.join(map(printable, spelled))}"
+    refusal = BadInput(Reason.AMBIGUOUS_CODE, subject, given=printable(text), expected=expected)
+    refusal.candidates = spelled
+    return refusal
+
+
+def missing_fnc1(text: str, candidates: Iterable[str]) -> BadInput:
+    """The refusal of element strings that cannot be read as they stand, and could be each of `candidates`."""
+    spelled = tuple(candidates)
+    expected = f"FNC1 where it belongs, as in one of these: {', '.join(map(printable, spelled))}"
+    refusal = BadInput(Reason.BAD_IDENTIFIER, "missing FNC1", given=printable(text), expected=expected)
+    refusal.candidates = spelled
+    return refusal
 
 
 def _trade_item(gtin: str, lot: str | None, serial: str | None) -> ChainKey:
@@ -143,12 +135,25 @@ def _date(elements: Mapping[str, str], ai: str, year: int) -> date | None:
         raise _refusal(f"value of AI ({ai})", elements[ai], error.expected or "") from None
 
 
-def _net_weight(elements: Mapping[str, str]) -> Decimal | None:
-    weights = {ai: value for ai, value in elements.items() if ai in _NET_WEIGHTS}
+def _weight(elements: Mapping[str, str], name: str, ais: tuple[str, ...]) -> Decimal | None:
+    weights = {ai: elements[ai] for ai in ais if ai in elements}
     if len(weights) > 1:
-        raise _refusal("net weight", bracketed(weights), "only one AI (310n)")
+        raise _refusal(name, bracketed(weights), f"only one AI ({ais[0][:3]}n)")
     # The last digit of the AI says how many of the value's digits are decimals.
     return next((Decimal(value).scaleb(-int(ai[3])) for ai, value in weights.items()), None)
+
+
+def _require_sound(elements: Mapping[str, str], year: int) -> None:
+    for name, value in elements.items():
+        ai = ai_named(name)
+        fault = ai.fault(value, year) if ai else None
+        if fault:
+            raise _refusal(f"value of AI ({name})", value, fault)
+    forbidden = contradiction(elements.keys())
+    if forbidden:
+        ai_there, other = forbidden
+        given = bracketed({name: elements[name] for name in elements if name in forbidden})
+        raise _refusal(f"AI ({other}) beside AI ({ai_there})", given, "not both in one message")
 
 
 def _refusal(subject: str, given: str, expected: str) -> BadInput:

@@ -70,6 +70,8 @@ def identify(symbol: Symbol, *, carrier: str | None = None, year: int | None = N
 
 
 def _printed_as(symbol: Symbol) -> barcode.Symbology | None:
+    if symbol.symbology_identifier == barcode.Symbology.EAN_13_ADD_ON:
+        return barcode.Symbology.EAN_13_ADD_ON
     if symbol.symbology_identifier is None and symbol.symbology in _LEFT_OPEN:
         return None
     return _PRINTED_AS.get(symbol.symbology, barcode.Symbology.OTHER)

@@ -8,6 +8,8 @@ Given a chain key, it is the natural label, which is what others print for the s
     waybill/<carrier>/<number>  Code 128 of the number
     drug/<20 digits>            Code 128
     party/…, ledger             QR code of the chain key
+
+Others may be asked for where they hold as much: `LabelContent.symbologies` lists them.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from typing import Final
 
 from biip.gs1_application_identifiers import GS1ApplicationIdentifier
 
-from ledger.barcode import read_barcode
+from ledger.barcode import FORMAT_YEAR, Attributes, read_barcode
 from ledger.chain_key import ChainKey, ChainKind
 from ledger.errors import BadInput, Reason
 from ledger.gs1_message import GROUP_SEPARATOR, parse_bracketed
-from ledger.identifiers import parse_gtin, printable
+from ledger.identifiers import gs1_check_digit, parse_gtin, printable
 from ledger.waybill import explicit_waybill
 from scanner.encode import DRAWABLE
 from scanner.symbol import Symbology
@@ -35,11 +37,28 @@ LONGEST_CODE_128: Final = 48
 """Characters, as for GS1-128 (GS1 General Specifications §5.4): more are wider than most scanners' sight."""
 LONGEST_QR_CODE: Final = 512
 """Characters; enough for any link, and the modules stay few enough for a creased label."""
+LONGEST_DATA_MATRIX: Final = 128
+"""Characters of element strings; a square of at most 52 modules, which is 26 mm."""
 
 _DIGITS: Final = {Symbology.EAN_8: 8, Symbology.UPC_A: 12, Symbology.EAN_13: 13, Symbology.ITF_14: 14}
 _NUMBER: Final = re.compile(r"[0-9]+")
 _OFTEN_WAYBILLS: Final = frozenset({14, 18, 20})
 _CHAIN_KEY: Final = re.compile(r"ledger|(?:0[01]|waybill|drug|party)/.*")
+_KEY_DIGITS: Final = {
+    "02": 14,
+    "253": 13,
+    "255": 13,
+    "402": 17,
+    **{f"41{digit}": 13 for digit in range(8)},
+    "8003": 14,
+    "8006": 14,
+    "8017": 18,
+    "8018": 18,
+    "8026": 14,
+}
+"""Of values that begin with a key other than a GTIN or SSCC: how long it is with its check digit (GS1 General
+Specifications §3)."""
+_OF_ELEMENTS: Final = frozenset({Symbology.GS1_128, Symbology.GS1_DATA_MATRIX})
 _WEB_ADDRESS: Final = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -74,13 +93,19 @@ class LabelContent:
         symbology = symbology or _suited(text)
         if symbology in _DIGITS:
             return _of_gtin(text, symbology)
-        if symbology is Symbology.GS1_128:
-            return _of_bracketed(text)
+        if symbology in _OF_ELEMENTS:
+            return _of_bracketed(text, symbology)
         if symbology is Symbology.CODE_128:
             return _of_plain_text(text)
         if len(text) > LONGEST_QR_CODE:
             raise _too_long("text of a QR code", text, LONGEST_QR_CODE)
         return cls(symbology, text, text if text.isascii() else "")
+
+    @staticmethod
+    def symbologies(chain: ChainKey) -> tuple[Symbology, ...]:
+        """Those that can hold what names `chain`, the natural one first."""
+        natural = _natural(chain)
+        return (natural, *(other for other in DRAWABLE if other is not natural and _holds(other, chain)))
 
 
 def _named_chain(text: str, *, may_be_read: bool) -> ChainKey | None:
@@ -121,24 +146,38 @@ def _natural(chain: ChainKey) -> Symbology:
             return Symbology.QR_CODE
 
 
+def _holds(symbology: Symbology, chain: ChainKey) -> bool:
+    """Whether a reader of `symbology` can be told `chain`."""
+    match symbology:
+        case Symbology.QR_CODE:
+            return True
+        case Symbology.CODE_128:
+            return chain.kind in {ChainKind.WAYBILL, ChainKind.DRUG}
+        case Symbology.GS1_128 | Symbology.GS1_DATA_MATRIX:
+            return bool(_elements(chain))
+        case _:
+            return chain.kind is ChainKind.PRODUCT and _DIGITS[symbology] >= len(chain.gtin.lstrip("0"))
+
+
 def _of_chain(chain: ChainKey, symbology: Symbology) -> LabelContent:
+    if not _holds(symbology, chain):
+        expected = f"one that holds it: {', '.join(LabelContent.symbologies(chain))}"
+        raise _refusal(f"symbology of a label of {chain}", symbology, expected)
     elements = _elements(chain)
-    if symbology is Symbology.QR_CODE:
-        if elements:
+    match symbology:
+        case Symbology.QR_CODE if elements:
             return LabelContent(symbology, DIGITAL_LINK + chain, _caption(elements, "\n"), chain)
-        return LabelContent(symbology, str(chain), str(chain), chain)
-    if symbology is Symbology.GS1_128 and elements:
-        return replace(_of_elements(elements), chain=chain)
-    if symbology is Symbology.CODE_128 and chain.kind is ChainKind.WAYBILL:
-        return replace(_of_plain_text(chain.waybill_number), chain=chain)
-    if symbology is Symbology.CODE_128 and chain.kind is ChainKind.DRUG:
-        return replace(_of_plain_text(chain.drug_code), chain=chain)
-    digits = _DIGITS.get(symbology, 0)
-    if chain.kind is ChainKind.PRODUCT and digits >= len(chain.gtin.lstrip("0")):
-        return replace(_of_gtin(chain.gtin[-digits:], symbology), chain=chain)
-    raise _refusal(
-        f"symbology of a label of {chain}", symbology, f"one that holds it, such as {_natural(chain)}"
-    )
+        case Symbology.QR_CODE:
+            return LabelContent(symbology, str(chain), str(chain), chain)
+        case Symbology.GS1_128 | Symbology.GS1_DATA_MATRIX:
+            said = _of_elements(elements, symbology)
+        case Symbology.CODE_128 if chain.kind is ChainKind.WAYBILL:
+            said = _of_plain_text(chain.waybill_number)
+        case Symbology.CODE_128:
+            said = _of_plain_text(chain.drug_code)
+        case _:
+            said = _of_gtin(chain.gtin[-_DIGITS[symbology] :], symbology)
+    return replace(said, chain=chain)
 
 
 def _of_gtin(text: str, symbology: Symbology) -> LabelContent:
@@ -148,23 +187,37 @@ def _of_gtin(text: str, symbology: Symbology) -> LabelContent:
     return LabelContent(symbology, text, text)
 
 
-def _of_bracketed(text: str) -> LabelContent:
+def _of_bracketed(text: str, symbology: Symbology) -> LabelContent:
     elements = parse_bracketed(text)
+    for ai, value in elements.items():
+        _require_check_digit(ai, value)
     if elements.keys() & {"00", "01"}:
-        # Reading the message is what looks at its check digits.
+        # Reading the message is what looks at what it identifies.
         read_barcode(text)
-    return _of_elements(elements)
+    Attributes.of_message(elements, FORMAT_YEAR)
+    return _of_elements(elements, symbology)
 
 
-def _of_elements(elements: Mapping[str, str]) -> LabelContent:
+def _require_check_digit(ai: str, value: str) -> None:
+    key = value[: _KEY_DIGITS.get(ai, 0)]
+    if key and key[-1] != gs1_check_digit(key[:-1]):
+        subject = f"check digit of AI ({ai}) {key}"
+        raise BadInput(Reason.BAD_IDENTIFIER, subject, given=key[-1], expected=gs1_check_digit(key[:-1]))
+
+
+def _of_elements(elements: Mapping[str, str], symbology: Symbology) -> LabelContent:
     text = ""
     for ai, value in elements.items():
         needs_end = GS1ApplicationIdentifier.extract(ai).separator_required
         text += ai + value + (GROUP_SEPARATOR if needs_end else "")
     text = text.removesuffix(GROUP_SEPARATOR)
+    if symbology is Symbology.GS1_DATA_MATRIX:
+        if len(text) > LONGEST_DATA_MATRIX:
+            raise _too_long("element strings of a GS1 DataMatrix", text, LONGEST_DATA_MATRIX)
+        return LabelContent(symbology, text, _caption(elements, "\n"))
     if len(text) > LONGEST_CODE_128:
         raise _too_long("element strings of a GS1-128", text, LONGEST_CODE_128)
-    return LabelContent(Symbology.GS1_128, text, _caption(elements))
+    return LabelContent(symbology, text, _caption(elements))
 
 
 def _of_plain_text(text: str) -> LabelContent:

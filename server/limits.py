@@ -22,6 +22,12 @@ class Limits:
     stream_events: int = 4_000
     stream_bytes: int = 16 * 1024 * 1024
     """What one stream has under way."""
+    arrival_s: float = 20.0
+    """How long a request may take to come in."""
+    arrivals: int = 64
+    """Requests that are received at once: each may hold as much memory as the largest has bytes."""
+    waiting_arrivals: int = 600
+    """Requests that wait to be received."""
 
     def require_room(self, events: int, size: int) -> None:
         """Refuse what does not fit.

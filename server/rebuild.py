@@ -279,7 +279,7 @@ def _raw_entries(connection: Connection, log: Table, start: int, stop: int) -> l
     return found
 
 
-def _head(connection: Connection) -> Any:
+def _head(connection: Connection) -> StoredHead:
     head = queries.head_row(connection)
     if head is None:
         raise ServiceFault(Reason.STORE_DAMAGED, "log_head", given="no row", expected="the head of a log")
@@ -323,8 +323,6 @@ def _check_published(connection: Connection, vkeys: Sequence[VerifierKey]) -> li
 
 def _compare_head(connection: Connection, signed: StoredHead) -> list[str]:
     """The columns of the head's row that are not as its checkpoint and the last entry say."""
-    given = _head(connection)
-    differing = [
-        name for (name, value), there in zip(asdict(signed).items(), given, strict=True) if there != value
-    ]
+    given = asdict(_head(connection))
+    differing = [name for name, value in asdict(signed).items() if given[name] != value]
     return [f"log_head row: given other values of {', '.join(differing)}"] if differing else []

@@ -22,6 +22,8 @@ from server.grpc.answers import Answers
 from server.grpc.appends import Appends
 from server.grpc.errors import ErrorInterceptor
 from server.grpc.ledger_service import LedgerService
+from server.grpc.receiving import OPTIONS as RECEIVING_OPTIONS
+from server.grpc.receiving import ReceivingInterceptor
 from server.grpc.registry_service import RegistryService
 from server.grpc.streams import Streams
 from server.grpc.watching import Watching
@@ -33,6 +35,7 @@ from server.store.queries import StoredHead
 from server.store.store import Store
 from server.telemetry.telemetry import Telemetry
 from server.turn import Duties, Turn
+from server.verifying import SignatureProcesses
 from server.witnessing.publication import take_up
 from server.witnessing.pusher import Pusher
 from server.writer import Writer
@@ -87,6 +90,7 @@ class Service:
                 self._writer, limits=settings.limits, observer=self.telemetry.observer
             )
         self._verifying = self.telemetry.threads(settings.verify_threads, "verify")
+        self._checking = SignatureProcesses(settings.verify_threads)
         self._reading = self.telemetry.threads(settings.read_threads, "read")
         self._receipts = self.telemetry.threads(1, "receipts")
         self._health = health.aio.HealthServicer()
@@ -166,6 +170,7 @@ class Service:
             await self.turn.stop()
         self.health.close()
         self._verifying.shutdown()
+        self._checking.close()
         self._reading.shutdown()
         self._receipts.shutdown()
         await asyncio.to_thread(self.telemetry.flush)
@@ -231,12 +236,16 @@ class Service:
             await self._health.set(name, status.SERVING if ready else status.NOT_SERVING)
 
     def _build(self, store: Store) -> grpc.aio.Server:
+        receiving = ReceivingInterceptor(
+            self._settings.limits, leaving=frozenset({f"/{LEDGER}/StreamAppend"})
+        )
         server = grpc.aio.server(
-            interceptors=[*self.telemetry.interceptors, self._errors],
+            interceptors=[*self.telemetry.interceptors, receiving, self._errors],
             maximum_concurrent_rpcs=self._settings.concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", self._settings.max_request_bytes),
                 ("grpc.max_send_message_length", self._settings.max_answer_bytes),
+                *RECEIVING_OPTIONS,
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
                 ("grpc.keepalive_permit_without_calls", 1),
@@ -250,12 +259,14 @@ class Service:
             self._verifying,
             self._settings.verify_threads,
             self._settings.limits,
+            processes=self._checking,
             allowances=None if allowance is None else Allowances(allowance),
             observer=self.telemetry.observer,
         )
         self._arrivals = Arrivals(answers.size)
         if self._sequencer is not None:
             self._sequencer.announce = self._arrivals.announce
+            self._sequencer.coming = lambda: admission.under_way
         watching = Watching(
             answers,
             self._arrivals,

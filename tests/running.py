@@ -76,6 +76,13 @@ class RunningService:
         """A plain stub."""
         return RegistryServiceStub(self._channel())
 
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the process holds; nothing where that cannot be asked."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) * 1024
+
     def start(self) -> None:
         """Start the process and wait until it answers."""
         ready = self.folder / "ready"

@@ -97,6 +97,7 @@ class DistantAudit:
             state=memory.state,
             check_signature=self._put_off,
             prefetch=memory.state.prefetch,
+            is_recorded=memory.state.is_recorded_again,
             report=self._moment.report,
             standing=self._moment.standing,
         )

@@ -33,7 +33,7 @@ from ledger.frontier import Frontier, RightEdge
 from ledger.merkle import HASH_SIZE
 from ledger.rules import LATEST_RULES
 
-_FORMAT: Final = f"suyuan-audit/1, rules {LATEST_RULES}"
+_FORMAT: Final = f"suyuan-audit/2, rules {LATEST_RULES}"
 """What wrote the file: an auditor that knows more would judge anew what this one could not."""
 
 _CACHE_KIB: Final = 32 * 1_024
@@ -151,28 +151,15 @@ class AuditMemory:
     def save(self, moment: Moment) -> None:
         """Remember where the audit stands, with its state, in one step.
 
+        Events that were recorded before show here, where their ids come to the others; they become findings.
+
         Raises:
             BadInput: `INVALID_REQUEST` if the file cannot be written.
         """
-        report, standing, edge = moment.report, moment.standing, moment.edge
-        counts: dict[str, Any] = {name: getattr(report, name) for name in _COUNTS}
-        counts |= {
-            "kinds": dict(report.kinds),
-            "size": standing.computed.size,
-            "recorded_at_us": standing.recorded_at_us,
-        }
-        told = {
-            "counts": json.dumps(counts),
-            "computed": b"".join(standing.computed.nodes),
-            "tree": None if standing.tree is None else b"".join(standing.tree.nodes),
-            "edge": None if edge is None else b"".join(edge.tiles),
-            "seen": moment.seen,
-            "forked": moment.fork[0] if moment.fork else None,
-            "fork": moment.fork[1] if moment.fork else None,
-        }
         with self._readable(), self._transaction():
-            self.state.save()
-            self._connection.executemany("INSERT OR REPLACE INTO audit VALUES (?, ?)", told.items())
+            for record in self.state.save():
+                moment.report.find_duplicate(record.index, record.event_id)
+            self._connection.executemany("INSERT OR REPLACE INTO audit VALUES (?, ?)", _told(moment).items())
             self._connection.execute("DELETE FROM owed")
             self._connection.executemany(
                 "INSERT INTO owed (place, spki, signature, payload) VALUES (?, ?, ?, ?)", moment.owed
@@ -180,7 +167,7 @@ class AuditMemory:
             self._connection.execute("DELETE FROM findings")
             self._connection.executemany(
                 "INSERT INTO findings (place, reason, message) VALUES (?, ?, ?)",
-                [(one.index, str(one.reason), one.message) for one in report.findings],
+                [(one.index, str(one.reason), one.message) for one in moment.report.findings],
             )
 
     def _prepare(self) -> None:
@@ -230,6 +217,26 @@ class AuditMemory:
             given=given,
             expected=f"that of {self._origin} by this version; --from-scratch makes a new one",
         )
+
+
+def _told(moment: Moment) -> dict[str, Any]:
+    """What is kept of a moment by name."""
+    report, standing, edge = moment.report, moment.standing, moment.edge
+    counts: dict[str, Any] = {name: getattr(report, name) for name in _COUNTS}
+    counts |= {
+        "kinds": dict(report.kinds),
+        "size": standing.computed.size,
+        "recorded_at_us": standing.recorded_at_us,
+    }
+    return {
+        "counts": json.dumps(counts),
+        "computed": b"".join(standing.computed.nodes),
+        "tree": None if standing.tree is None else b"".join(standing.tree.nodes),
+        "edge": None if edge is None else b"".join(edge.tiles),
+        "seen": moment.seen,
+        "forked": moment.fork[0] if moment.fork else None,
+        "fork": moment.fork[1] if moment.fork else None,
+    }
 
 
 def path_of(folder: Path, origin: str) -> Path:

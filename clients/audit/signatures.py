@@ -4,22 +4,23 @@ Signatures are most of an audit's work, and none depends on another. So they go 
 which get bytes and answer which of them do not hold. The batches come back in the order in which they went, a fixed
 number of batches later: the same log gives the same findings in the same order, however fast the machine is.
 
-The processes are started anew (`spawn`), so that nothing of this one is shared by accident, and each has one pipe to
-this process, whose end it sees when this one ends, by whatever means. None outlives it.
+Each process is a new interpreter that loads no more than it needs (a command line that is started again for each of
+them, as `multiprocessing` does, costs as much as a thousand signatures). It has pipes to this process alone, whose end it
+sees when this one ends, by whatever means. None outlives it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import marshal
 import os
 import signal
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
-from multiprocessing import get_context, resource_tracker
-from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import IO, Final, Self, TypeAlias
 
 from ledger.envelope import signed_bytes
 from ledger.errors import LedgerError, NotAuthorized, Reason, ServiceFault
@@ -28,11 +29,11 @@ from ledger.keys import PublicKey
 if sys.platform != "win32":
     import fcntl
 
-if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
+LAG: Final = 32
+"""Batches that are under way at most, for all processes together: work for them while a save takes its time."""
 
-LAG: Final = 16
-"""Batches that are under way at most, for all processes together."""
+MOST_BYTES: Final = 33_554_432
+"""Bytes of events that are under way at most, but for the newest batch: few events are large, and all could be."""
 
 WORTH_STARTING: Final = 8_192
 """Signatures from which on starting processes takes less time than it saves."""
@@ -60,8 +61,9 @@ class Verifiers:
     def __init__(self, jobs: int) -> None:
         """Prepare so many processes."""
         self._jobs = jobs
-        self._workers: list[tuple[BaseProcess, Connection, Connection]] = []
-        self._under_way: deque[tuple[Batch, Connection | None]] = deque()
+        self._workers: list[_Worker] = []
+        self._under_way: deque[tuple[Batch, _Worker | None]] = deque()
+        self._bytes = 0
         self._sent = 0
 
     def __enter__(self) -> Self:
@@ -75,52 +77,42 @@ class Verifiers:
     @property
     def processes(self) -> list[int]:
         """Ids of the processes that were started."""
-        return [process.pid for process, _, _ in self._workers if process.pid is not None]
+        return [worker.pid for worker in self._workers]
 
     def expect(self, signatures: int) -> None:
         """Start the processes if so many signatures that are to come are worth it."""
         if self._workers or signatures < WORTH_STARTING:
             return
-        context = get_context("spawn")
         with _interrupts_held():
             for _ in range(self._jobs):
-                receives, sends = context.Pipe(duplex=False)
-                hears, answers = context.Pipe(duplex=False)
-                _widen(sends)
-                process = context.Process(target=_work, args=(receives, answers), daemon=True)
-                process.start()
-                # Only the process holds its ends now: when it ends, reading here ends, and the other way round.
-                receives.close()
-                answers.close()
-                self._workers.append((process, sends, hears))
+                self._workers.append(_Worker())
 
     def submit(self, batch: Batch) -> None:
         """Have a batch checked; its turn to be collected comes after those submitted before."""
         if not batch:
             return
+        self._bytes += _size(batch)
         if not self._workers:
             self._under_way.append((batch, None))
             return
-        _, sends, hears = self._workers[self._sent % self._jobs]
+        worker = self._workers[self._sent % self._jobs]
         self._sent += 1
-        with _translated():
-            sends.send(batch)
-        self._under_way.append((batch, hears))
+        worker.send(batch)
+        self._under_way.append((batch, worker))
 
     def collect(self, most_left: int = 0) -> Iterator[tuple[int, LedgerError]]:
         """What does not hold in the oldest batches, until at most so many are under way: entry and error.
 
+        Fewer are left where their events are large.
+
         Raises:
             ServiceFault: a process has died.
         """
-        while len(self._under_way) > most_left:
-            batch, hears = self._under_way[0]
-            if hears is None:
-                failed = _failures(batch)
-            else:
-                with _translated():
-                    failed = hears.recv()
+        while len(self._under_way) > most_left or (self._bytes > MOST_BYTES and len(self._under_way) > 1):
+            batch, worker = self._under_way[0]
+            failed = _failures(batch) if worker is None else worker.receive()
             self._under_way.popleft()
+            self._bytes -= _size(batch)
             for place in failed:
                 try:
                     # Once more for the message: it is seldom, and one who was told wrong would accuse an innocent.
@@ -134,19 +126,18 @@ class Verifiers:
 
     def close(self) -> None:
         """End the processes, whatever they are doing."""
-        for _, sends, hears in self._workers:
-            sends.close()
-            hears.close()
-        for process, _, _ in self._workers:
-            process.terminate()
-        for process, _, _ in self._workers:
-            process.join(_STOP_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
-            process.close()
+        for worker in self._workers:
+            worker.end()
+        for worker in self._workers:
+            worker.wait()
         self._workers.clear()
         self._under_way.clear()
+        self._bytes = 0
+
+
+def _size(batch: Batch) -> int:
+    """Bytes of the events."""
+    return sum(len(payload) for _, _, _, payload in batch)
 
 
 def _verify(one: Signature) -> None:
@@ -165,14 +156,75 @@ def _failures(batch: Batch) -> list[int]:
     return failed
 
 
-def _work(receives: Connection, answers: Connection) -> None:
-    """Check batches until the other end of the pipe is gone."""
+def work() -> None:
+    """What such a process does: check batches from standard input until that ends."""
     # Ctrl-C goes to all processes of a terminal; what it means is for the first of them to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    receives, answers = sys.stdin.buffer, sys.stdout.buffer
     with contextlib.suppress(EOFError, OSError):
         while True:
-            answers.send(_failures(receives.recv()))
+            failed = _failures(marshal.load(receives))  # noqa: S302 - from the process that started this one
+            marshal.dump(failed, answers)
+            answers.flush()
+    # Whoever started it is gone, and nobody reads what Python has to say at its end.
+    os._exit(0)
+
+
+class _Worker:
+    """A process that checks signatures."""
+
+    def __init__(self) -> None:
+        """Start it; it finds modules where this process does, and never in the folder where that was started."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+            [sys.executable, "-P", "-c", f"from {__name__} import work; work()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        self.pid = self._process.pid
+        self._sends, self._hears = _pipe(self._process.stdin), _pipe(self._process.stdout)
+        _widen(self._sends)
+
+    def send(self, batch: Batch) -> None:
+        """Have it check a batch.
+
+        Raises:
+            ServiceFault: it has died.
+        """
+        with _translated():
+            marshal.dump(batch, self._sends)
+            self._sends.flush()
+
+    def receive(self) -> list[int]:
+        """The places of those that do not hold in the oldest batch that it was sent and not asked about.
+
+        Raises:
+            ServiceFault: it has died.
+        """
+        with _translated():
+            failed: list[int] = marshal.load(self._hears)  # noqa: S302 - from a process that this one started
+        return failed
+
+    def end(self) -> None:
+        """End it, whatever it is doing."""
+        self._process.terminate()
+        for pipe in (self._sends, self._hears):
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None  # noqa: S101 - it was asked for
+    return pipe
 
 
 @contextlib.contextmanager
@@ -181,8 +233,6 @@ def _interrupts_held() -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    # Once it runs; to start it would let Ctrl-C through again.
-    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -194,7 +244,8 @@ def _interrupts_held() -> Iterator[None]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, ValueError) as error:
+        # An answer that breaks off is one that never came.
         raise ServiceFault(
             Reason.STOPPING,
             "process that checks signatures",
@@ -203,7 +254,7 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
-def _widen(sends: Connection) -> None:
+def _widen(sends: IO[bytes]) -> None:
     """Let some batches wait in the pipe, so that neither end waits for the other."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

@@ -52,7 +52,11 @@ class SectionedCommand(TyperCommand):
 
 
 def command(
-    app: typer.Typer, *, given: Callable[..., AbstractContextManager[S]], name: str | None = None
+    app: typer.Typer,
+    *,
+    given: Callable[..., AbstractContextManager[S]],
+    name: str | None = None,
+    no_args_is_help: bool = False,
 ) -> Callable[[Callable[Concatenate[S, P], None]], Callable[Concatenate[S, P], None]]:
     """Make a function a command of an app.
 
@@ -60,6 +64,7 @@ def command(
         app: where it goes.
         given: makes what the function gets first; its parameters become options too.
         name: what the command is called; by default like the function.
+        no_args_is_help: whether without arguments it only shows how to use it, although none of them has to be there.
     """
 
     def declare(function: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], None]:
@@ -77,7 +82,8 @@ def command(
         parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *shared)]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what `inspect` asks for
         run.__annotations__ = {one.name: one.annotation for one in parameters}
-        app.command(name, cls=SectionedCommand, no_args_is_help=_needs_arguments(own))(run)
+        shows_help = no_args_is_help or _needs_arguments(own)
+        app.command(name, cls=SectionedCommand, no_args_is_help=shows_help)(run)
         return function
 
     return declare

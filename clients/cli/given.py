@@ -22,6 +22,7 @@ from clients.cli.options import (
     PlaceOption,
     PolicyOption,
     ServerOption,
+    SureOption,
     TimeoutOption,
     TokenOption,
     VkeyOption,
@@ -90,6 +91,7 @@ def signing(
     gln: GlnOption = None,
     evidence: EvidenceOption = None,
     yes: YesOption = False,
+    sure: SureOption = False,
     output: FormatOption = None,
     server: ServerOption = None,
     vkey: VkeyOption = None,
@@ -109,6 +111,7 @@ def signing(
         key=key or settings.path("key") or default_key_path(),
         passphrase_file=passphrase_file or settings.path("passphrase_file"),
         yes=yes,
+        sure=sure,
     )
 
 

@@ -33,6 +33,7 @@ class CommandLine(LazyGroup):
         Listed("regulator", _PEOPLE, "Found a log, register, verify, audit.", f"{_HERE}.regulator"),
         Listed("operator", _PEOPLE, "Make, serve and look after a log."),
         Listed("scan", _TOOLS, "Read the barcodes on pictures.", f"{_HERE}.scan"),
+        Listed("identify", _TOOLS, "Say what a text from a scanner means.", f"{_HERE}.identify"),
         Listed("label", _TOOLS, "Draw the label of an identifier.", f"{_HERE}.label"),
         Listed("keygen", _TOOLS, "Make a signing key.", f"{_HERE}.keygen"),
     )

@@ -126,7 +126,9 @@ def sell(
     qr: Annotated[
         Path | None,
         typer.Option(
-            "--qr", metavar="FILE", help="Draw it as a QR code too (.png or .svg), for the parcel slip."
+            "--qr",
+            metavar="FILE",
+            help="Draw it as a QR code too (.png, .svg or .pdf); see also `suyuan label --token`.",
         ),
     ] = None,
     quantity: Annotated[

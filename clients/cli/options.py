@@ -154,6 +154,14 @@ YesOption = Annotated[
         "--yes", "-y", help="Sign what was read from pictures without asking.", rich_help_panel=SIGNING
     ),
 ]
+SureOption = Annotated[
+    bool,
+    typer.Option(
+        "--sure",
+        help="Sign a code although it may be a misreading of a listed one: you have compared every digit.",
+        rich_help_panel=SIGNING,
+    ),
+]
 CarrierOption = Annotated[
     str | None,
     typer.Option(

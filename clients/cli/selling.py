@@ -20,7 +20,7 @@ from clients.purchase_token import PurchaseToken
 from ledger.chain_key import ChainKey
 from suyuan.v1 import event_pb2 as pb
 
-_PICTURES: Final = (".png", ".svg")
+_PICTURES: Final = (".png", ".svg", ".pdf")
 
 
 def sell(
@@ -94,7 +94,7 @@ def _require_new_picture(path: Path | None) -> None:
     if path is None:
         return
     if path.suffix.lower() not in _PICTURES:
-        raise file_refusal(path, f"suffix {path.suffix or 'none'}", " or ".join(_PICTURES))
+        raise file_refusal(path, f"suffix {path.suffix or 'none'}", ".png, .svg or .pdf")
     if path.exists():
         raise file_refusal(path, "a file that exists", "a new file for the QR code")
 

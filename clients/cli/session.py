@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
+from clients.cli import catalogue
 from clients.cli.codes import Subject, parse_time
 from clients.cli.inputs import ask_passphrase, first_line, read_input, read_token
 from clients.cli.output import Output
@@ -212,6 +213,7 @@ class Signing(Speaking):
     key: Path = field(default_factory=default_key_path)
     passphrase_file: Path | None = None
     yes: bool = False
+    sure: bool = False
 
     @cached_property
     def signer(self) -> PrivateKey:
@@ -219,14 +221,27 @@ class Signing(Speaking):
         return read_key(self.key, self._passphrase)
 
     def confirm(self, subjects: Iterable[Subject]) -> None:
-        """Let the user see once more what was read from pictures, before it is signed.
+        """Let the user see once more what is to be signed, where it was read from pictures or looks like a misreading.
 
-        At a terminal the user is asked, unless `--yes` says not to.
+        It is looked up in the ledger first (`clients.catalogue`). At a terminal the user is asked, unless `--yes` says
+        not to; where a code is in doubt, that is not enough, and nobody there to ask ends the command.
+
+        Raises:
+            BadInput: `AMBIGUOUS_CODE` if a code is in doubt, and there is nobody to ask.
+            BrokenProof: what the service said of the codes did not verify.
         """
+        subjects = list(subjects)
+        doubtful = catalogue.check(self, subjects)
+        if self.sure:
+            doubtful = []
         seen = [subject for subject in subjects if subject.from_picture]
-        if not seen or self.yes or not sys.stdin.isatty():
+        has_asker = sys.stdin.isatty() and not self.yes
+        if doubtful and not has_asker:
+            raise catalogue.doubt(subjects, doubtful)
+        if not has_asker or not (seen or doubtful):
             return
-        self.out.note("Read from pictures; compare with what is printed on them:")
+        if seen:
+            self.out.note("Read from pictures; compare with what is printed on them:")
         for subject in seen:
             self.out.note(f"  {subject.chain}  ({subject.source})")
         # Not by input(), which writes to standard output, where results go.

@@ -37,13 +37,18 @@ SETTINGS: Final = (
     "place",
     "gln",
     "carrier",
+    "scanner_prefix",
+    "scanner_suffix",
+    "scanner_gap",
+    "scanner_baud",
+    "font",
     "format",
     "timeout",
     "state",
 )
 """What the file may set. Secrets are not among it."""
 
-_NUMBERS: Final = frozenset({"timeout"})
+_NUMBERS: Final = frozenset({"timeout", "scanner_gap", "scanner_baud"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,4 +137,5 @@ class LabelKind(StrEnum):
     ITF_14 = "itf-14"
     CODE_128 = "code-128"
     GS1_128 = "gs1-128"
+    GS1_DATA_MATRIX = "gs1-data-matrix"
     QR_CODE = "qr-code"

@@ -11,18 +11,18 @@ did arrive and is wrong is never asked for again until it comes out right.
 
 from __future__ import annotations
 
-import http.client
 import io
+import select
 import threading
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead
 from types import TracebackType
 from typing import Any, Final, Self
-
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib.parse import SplitResult, quote, urlsplit
 
 from ledger.errors import BadInput, BrokenProof, Reason, ServiceFault
 from ledger.identifiers import printable
@@ -37,6 +37,7 @@ _FIRST_PAUSE_S: Final = 0.2
 _TRIES: Final = 4
 _PIECE: Final = 65_536
 _HEADERS: Final = {"Accept-Encoding": "gzip, identity", "User-Agent": "suyuan"}
+_IN_PATHS: Final = "/%:@!$&'()*+,;=~"
 _OK, _NOT_FOUND, _TOO_MANY = 200, 404, 429
 
 
@@ -68,17 +69,12 @@ class Site:
         """
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
-        self._prefix = _path_of(self.url)
-        options: dict[str, Any] = {"ca_certs": root_certificates} if self.url.startswith("https:") else {}
-        self._pool = urllib3.connection_from_url(
-            self.url,
-            maxsize=CONNECTIONS,
-            block=True,
-            timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s),
-            headers=_HEADERS,
-            **{name: value for name, value in options.items() if value is not None},
-        )
-        self._pool.ConnectionCls = _TimedTls if self.url.startswith("https:") else _TimedPlain
+        self._parts = _parts_of(self.url)
+        self._prefix = quote(self._parts.path, safe=_IN_PATHS)
+        self._root_certificates = root_certificates
+        self._idle: list[HTTPConnection] = []
+        self._is_closed = False
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
 
     def __enter__(self) -> Self:
         return self
@@ -89,8 +85,11 @@ class Site:
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._pool.close()
+        """Close the connections, and those that are in use as soon as they are not."""
+        self._is_closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def get(self, wanted: Wanted) -> bytes | None:
         """A file, unpacked; None if the server says that there is none.
@@ -114,31 +113,20 @@ class Site:
             pause_s *= 2
 
     def _try(self, wanted: Wanted, deadline: float) -> bytes | None:
-        most = wanted.most_bytes
         _now.deadline = deadline
         try:
-            response = self._pool.urlopen(
-                "GET",
-                f"{self._prefix}/{wanted.path}",
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                pool_timeout=max(deadline - time.monotonic(), 0.001),  # type: ignore[arg-type]  # seconds, whole or not
-            )
-            try:
-                encoding = response.headers.get("content-encoding", "identity").strip().lower()
-                # What does not shrink grows a little when it is packed.
-                room = most + most // 1_000 + 1_024 if encoding == "gzip" else most
-                pieces, size = [], 0
-                while size <= room and (piece := response.read1(_PIECE)):
-                    pieces.append(piece)
-                    size += len(piece)
-            finally:
-                # Where more was to come, nobody waits for it.
-                response.close()
-                response.release_conn()
-        except (HTTPError, OSError, http.client.HTTPException) as error:
+            with self._connection(deadline) as connection:
+                connection.request("GET", f"{self._prefix}/{wanted.path}", headers=_HEADERS)
+                with closing(connection.getresponse()) as response:
+                    encoding = response.getheader("content-encoding", "identity").strip().lower()
+                    # What does not shrink grows a little when it is packed.
+                    most = wanted.most_bytes
+                    room = most + most // 1_000 + 1_024 if encoding == "gzip" else most
+                    body = _read(response, room)
+                if len(body) > room:
+                    # More may be to come, and nobody waits for it.
+                    connection.close()
+        except (OSError, HTTPException) as error:
             raise _Hiccup(_said(error)) from error
         status = response.status
         if status == _TOO_MANY or status >= 500:
@@ -147,16 +135,50 @@ class Site:
             return None
         if status != _OK:
             raise self._fault(wanted, f"HTTP status {status}")
-        body = b"".join(pieces)
-        if size <= room and encoding == "gzip":
+        is_too_large = len(body) > room
+        if not is_too_large and encoding == "gzip":
             body = self._unpacked(wanted, body)
         elif encoding not in {"gzip", "identity", ""}:
             raise self._wrong(
                 wanted, "content encoding", printable(encoding), "identity or gzip, which were asked for"
             )
-        if size > room or len(body) > most:
+        if is_too_large or len(body) > most:
             raise self._wrong(wanted, "size", "more", f"at most {most} bytes")
         return body
+
+    @contextmanager
+    def _connection(self, deadline: float) -> Iterator[HTTPConnection]:
+        """A connection that nobody else uses meanwhile; one that stayed open, if there is one."""
+        if not self._free.acquire(timeout=max(deadline - time.monotonic(), 0.001)):
+            raise TimeoutError("no connection is free")
+        try:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+            if _has_ended(connection):
+                # The server closed it meanwhile; it opens again by itself.
+                connection.close()
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._idle.append(connection)
+            if self._is_closed:
+                self.close()
+        finally:
+            self._free.release()
+
+    def _connect(self) -> HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "http":
+            return _TimedPlain(host, port, timeout=self._timeout_s)
+        import ssl  # noqa: PLC0415 - takes long to load, and is not needed without TLS
+
+        context = ssl.create_default_context(cafile=self._root_certificates)
+        context.set_alpn_protocols(["http/1.1"])
+        return _TimedTls(host, port, timeout=self._timeout_s, context=context)
 
     def _unpacked(self, wanted: Wanted, packed: bytes) -> bytes:
         unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -224,7 +246,7 @@ class _TimedReader(io.RawIOBase):
         self._hold.close()
 
 
-class _TimedAnswer(http.client.HTTPResponse):
+class _TimedAnswer(HTTPResponse):
     """An answer whose status, headers and body have one deadline."""
 
     def __init__(self, sock: Any, *more: Any, **options: Any) -> None:
@@ -240,24 +262,49 @@ class _TimedTls(HTTPSConnection):
     response_class = _TimedAnswer
 
 
-def _path_of(url: str) -> str:
-    """The path of a URL that may be a prefix.
+def _read(response: HTTPResponse, room: int) -> bytes:
+    """The body of an answer as it comes, with at most one piece beyond what there is room for."""
+    pieces, size = [], 0
+    while size <= room and (piece := response.read1(_PIECE)):
+        pieces.append(piece)
+        size += len(piece)
+    body = b"".join(pieces)
+    if size <= room and response.length:
+        raise IncompleteRead(body, response.length)
+    return body
+
+
+def _has_ended(connection: HTTPConnection) -> bool:
+    """Whether there is something to read on an idle connection: its end, or what nobody asked for."""
+    if connection.sock is None:
+        return False
+    if not hasattr(select, "poll"):
+        return bool(select.select([connection.sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _parts_of(url: str) -> SplitResult:
+    """The parts of a URL that may be a prefix.
 
     Raises:
         BadInput: `INVALID_REQUEST`.
     """
     try:
-        parts = urllib3.util.parse_url(url)
-    except LocationParseError:
-        parts = urllib3.util.Url()
-    if parts.scheme not in {"http", "https"} or not parts.host or parts.auth or parts.query or parts.fragment:
+        parts = urlsplit(url)
+        is_host = parts.hostname is not None and parts.hostname.isascii() and parts.port != 0
+    except ValueError:
+        parts, is_host = SplitResult("", "", "", "", ""), False
+    is_plain = url.isprintable() and "@" not in parts.netloc and not set(url) & set("?#\\")
+    if parts.scheme not in {"http", "https"} or not (is_host and is_plain):
         raise BadInput(
             Reason.INVALID_REQUEST,
             "URL of a log",
             given=printable(url),
             expected="http://… or https://…, without a user, a query or a fragment",
         )
-    return (parts.path or "").rstrip("/")
+    return parts
 
 
 def _said(error: Exception) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
-from ledger.chain_key import ChainKey, ChainKind
+from ledger.chain_key import ChainKind
 from ledger.event import Event, Kind
 from ledger.keys import key_id_of
+from ledger.rules.signer import company_of
 from ledger.state import (
     ChainHead,
     Complained,
@@ -31,18 +32,32 @@ from suyuan.v1 import event_pb2 as pb
 Wanted: TypeAlias = "tuple[type[Any], Key]"
 """A type of record and a key."""
 
+Wants: TypeAlias = "dict[type[Any], set[Key]]"
+"""Keys by type of record."""
+
+Asked: TypeAlias = tuple[Event, bytes]
+"""An event to be judged, and the id of the key that signed it."""
+
 _PARTIES = frozenset({ChainKind.PARTY, ChainKind.MEMBER})
+_OF_LISTED = frozenset({Kind.SALE, Kind.RECALL})
+_OF_A_SALE_BEFORE = frozenset({Kind.FOLLOW_UP, Kind.COMPLAINT_REPLY, Kind.COMPLAINT_RESOLUTION})
 
 
-def first_reads(event: Event, key_id: bytes) -> Iterator[Wanted]:
-    """What an event's own fields name."""
-    yield Recorded, event.id
-    yield ChainHead, str(event.chain)
-    yield PartyKey, key_id
-    if event.chain.kind in _PARTIES:
-        yield Party, str(event.chain)
-        yield Party, str(event.chain.company)
-    yield from body_reads(event)
+def first_reads(asked: Iterable[Asked]) -> Wants:
+    """What the events' own fields name."""
+    recorded: set[Key] = set()
+    heads: set[Key] = set()
+    keys: set[Key] = set()
+    wants: Wants = {Recorded: recorded, ChainHead: heads, PartyKey: keys}
+    for event, key_id in asked:
+        recorded.add(event.id)
+        heads.add(str(event.chain))
+        keys.add(key_id)
+        if event.chain.kind in _PARTIES:
+            wants.setdefault(Party, set()).update((str(event.chain), str(event.chain.company)))
+        for record_type, key in body_reads(event):
+            wants.setdefault(record_type, set()).add(key)
+    return wants
 
 
 def body_reads(event: Event) -> Iterable[Wanted]:
@@ -51,35 +66,46 @@ def body_reads(event: Event) -> Iterable[Wanted]:
     return () if named is None else named(event.body)
 
 
-def second_reads(event: Event, key_id: bytes, known: Reader) -> Iterator[Wanted]:
+def second_reads(asked: Iterable[Asked], known: Reader) -> Wants:
     """What the records of the first reads name.
 
     Args:
-        event: the event.
-        key_id: id of the key that signed it.
+        asked: the events, and the ids of the keys that signed them.
         known: what the first reads have found, and nothing else.
     """
-    key = known.get(PartyKey, key_id)
-    if key is None:
-        yield PurchaseKey, key_id
-    else:
-        company = str(ChainKey.parse(key.party).company)
-        yield Party, key.party
-        yield Party, company
-        if event.kind in (Kind.SALE, Kind.RECALL) and event.chain.is_product:
-            yield Listed, (company, str(event.chain))
-            yield Listed, (company, str(event.chain.product_chain))
+    purchases: set[Key] = set()
+    parties: set[Key] = set()
+    listings: set[Key] = set()
+    sales: set[Key] = set()
+    for event, key_id in asked:
+        key = known.get(PartyKey, key_id)
+        if key is None:
+            purchases.add(key_id)
+        else:
+            company = company_of(key.party)
+            parties.add(key.party)
+            parties.add(company)
+            if event.kind in _OF_LISTED and event.chain.is_product:
+                listings.add((company, str(event.chain)))
+                listings.add((company, str(event.chain.product_chain)))
+        if event.kind in _OF_A_SALE_BEFORE:
+            sales.update(_sale_before(event, known))
+    return {PurchaseKey: purchases, Party: parties, Listed: listings, Sold: sales}
+
+
+def _sale_before(event: Event, known: Reader) -> Iterator[Key]:
+    """The sale of the review or complaint that an event refers to."""
     message = event.message
     if event.kind is Kind.FOLLOW_UP:
         reviewed = known.get(Reviewed, message.follow_up.review)
         if reviewed is not None:
-            yield Sold, reviewed.sale
-    elif event.kind in (Kind.COMPLAINT_REPLY, Kind.COMPLAINT_RESOLUTION):
-        reply = event.kind is Kind.COMPLAINT_REPLY
-        complaint = message.complaint_reply.complaint if reply else message.complaint_resolution.complaint
-        complained = known.get(Complained, complaint)
-        if complained is not None:
-            yield Sold, complained.sale
+            yield reviewed.sale
+        return
+    reply = event.kind is Kind.COMPLAINT_REPLY
+    complaint = message.complaint_reply.complaint if reply else message.complaint_resolution.complaint
+    complained = known.get(Complained, complaint)
+    if complained is not None:
+        yield complained.sale
 
 
 def _of_new_key(spki: bytes) -> Iterator[Wanted]:

@@ -115,7 +115,7 @@ def identify(event: Event, key_id: bytes, state: Reader) -> Signer:
     key = state.get(PartyKey, key_id)
     if key is not None:
         party = _party(key.party, state)
-        company = _company(key.party)
+        company = company_of(key.party)
         holder = party if company == key.party else _party(company, state)
         return Signer(key_id, key.public_key, party, holder, key.revoked_at_us)
     purchase = state.get(PurchaseKey, key_id)
@@ -145,15 +145,16 @@ def licence_lapsed(licence_until: str, at_us: int) -> bool:
 
 
 @lru_cache(maxsize=_KEPT)
+def company_of(party: str) -> str:
+    """Chain key of the company that a party is, or belongs to."""
+    return str(ChainKey.parse(party).company)
+
+
+@lru_cache(maxsize=_KEPT)
 def _end_us(last_day: str) -> int:
     """When the day after this one begins in China, microseconds since 1970-01-01T00:00:00Z."""
     days = date.fromisoformat(last_day).toordinal() + 1 - _EPOCH.toordinal()
     return days * _DAY_US - _CHINA_US
-
-
-@lru_cache(maxsize=_KEPT)
-def _company(party: str) -> str:
-    return str(ChainKey.parse(party).company)
 
 
 def _party(name: str, state: Reader) -> Party:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from ledger.entry import Entry
 from ledger.errors import BadInput, BrokenProof, Conflict, LedgerError, Reason, ServiceFault
@@ -23,11 +24,14 @@ from suyuan.v1 import ledger_service_pb2 as pb
 MAX_ENVELOPES = 1_000
 """Envelopes in one append."""
 
+_FEW = 4
+"""Receipts that are made where they are sent."""
+
 
 class Appends:
     """Has requests to append recorded, and makes their answers.
 
-    A request goes three steps: `admit`, `submit`, `answer`. Many may be at each of them at once; what was submitted
+    A request goes three steps: it is admitted (of a stream's: looked at, then allowed in its turn), submitted, answered. Many may be at each of them at once; what was submitted
     first is recorded first.
     """
 
@@ -64,9 +68,13 @@ class Appends:
         self._sequencer.require_turn()
         return self._sequencer
 
-    async def admit(self, request: pb.AppendEventsRequest) -> list[Admitted]:
-        """Parse and verify the envelopes of a request for which there is room."""
-        return await self._admission.admit(request.envelopes, has_room=True)
+    async def look_at(self, request: pb.AppendEventsRequest) -> list[Admitted]:
+        """Parse and verify the envelopes of a request for which there is room; `allow` comes next."""
+        return await self._admission.look_at(request.envelopes)
+
+    def allow(self, looked_at: list[Admitted], began: float, run_out: AbstractSet[bytes]) -> list[Admitted]:
+        """As `Admission.allow`."""
+        return self._admission.allow(looked_at, began, run_out)
 
     def submit(
         self, admitted: Sequence[Admitted], *, has_room: bool = False
@@ -95,6 +103,9 @@ class Appends:
                 checkpoint=checkpoint,
             )
         appended = await submitted
+        if _is_small(request, appended):
+            # What there is to make takes less time than handing it to a thread, and reads nothing.
+            return self._appended(request, admitted, appended)
         return await self._answers.receipts(
             lambda: self._appended(request, admitted, appended), len(admitted)
         )
@@ -130,6 +141,15 @@ class Appends:
             raise damaged_entry(verdict.recorded.index, error) from error
         proof = self._proofs.inclusion(verdict.recorded.index, size) if with_proof else []
         return _receipt(verdict.recorded, entry, leaf_hash(data), proof, already=True)
+
+
+def _is_small(request: pb.AppendEventsRequest, appended: Appended) -> bool:
+    """Whether an answer has few receipts, all of what is new, and needs no proof that the log goes on from a size."""
+    return (
+        request.known_size == 0
+        and len(request.envelopes) <= _FEW
+        and not any(isinstance(verdict, Resent) for verdict in appended.verdicts)
+    )
 
 
 def require_size(request: pb.AppendEventsRequest) -> None:

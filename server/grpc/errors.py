@@ -6,7 +6,8 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import grpc
 import structlog
@@ -87,6 +88,14 @@ def status_of(error: LedgerError) -> status_pb2.Status:
     return status
 
 
+@dataclass(frozen=True, slots=True)
+class _Wrapped:
+    """A method as gRPC has it, and as it is guarded here."""
+
+    handler: grpc.RpcMethodHandler[Any, Any]
+    wrapped: grpc.RpcMethodHandler[Any, Any]
+
+
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Turns the ledger's errors into statuses; what nobody foresaw is logged, and told without its inside."""
 
@@ -94,6 +103,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         self._answering = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._wrapped: dict[str, _Wrapped] = {}
 
     async def idle(self) -> None:
         """Return when no call is being worked on that ends by itself: streams of answers to one request do not count."""
@@ -109,6 +119,13 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None:
             return None
+        # Of a method there is one handler for all calls; another one's wrapping would be no use.
+        kept = self._wrapped.get(method)
+        if kept is None or kept.handler is not handler:
+            kept = self._wrapped[method] = _Wrapped(handler, self._wrap(method, handler))
+        return kept.wrapped
+
+    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         read = _reader(method, handler.request_deserializer)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
@@ -135,8 +152,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
         async def guarded(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             with self._at_work():
-                async with _telling(method, context):
+                try:
                     return await answer(_parsed(request), context)
+                except Exception as error:  # noqa: BLE001  # the call ends with it
+                    await _tell(error, method, context)
 
         return guarded
 
@@ -210,15 +229,20 @@ async def _telling(method: str, context: grpc.aio.ServicerContext[Any, Any]) -> 
     """Ends a call with what went wrong in it."""
     try:
         yield
-    except LedgerError as error:
+    except Exception as error:  # noqa: BLE001  # the call ends with it
+        await _tell(error, method, context)
+
+
+async def _tell(error: Exception, method: str, context: grpc.aio.ServicerContext[Any, Any]) -> NoReturn:
+    """End a call with what went wrong in it."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, LedgerError):
         if isinstance(error, ServiceFault | BrokenProof) and error.reason not in _EXPECTED:
             log.warning("call_failed", method=method, reason=error.reason, error=str(error))
         await context.abort_with_status(rpc_status.to_status(status_of(error)))
-    except grpc.aio.AbortError:
-        raise
-    except Exception:
-        log.exception("call_crashed", method=method)
-        await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
+    log.error("call_crashed", method=method, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error; the service's log has the details")
 
 
 def _retry_after_ms(error: LedgerError) -> int | None:

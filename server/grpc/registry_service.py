@@ -8,9 +8,11 @@ import grpc
 
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Conflict, Reason
-from ledger.state import Key, Listed, Party, PartyKey, PurchaseKey, R, Sold
+from ledger.state import ChainHead, Key, Listed, Party, PartyKey, PurchaseKey, R, Sold
+from server import story
 from server.grpc.answers import Answers, View, page_size
-from server.store import registry
+from server.store import queries, registry
+from server.store.queries import StoredEntry
 from server.store.records import load
 from suyuan.v1 import event_pb2, registry_service_pb2_grpc
 from suyuan.v1 import registry_service_pb2 as pb
@@ -20,6 +22,13 @@ MAX_RECORDS = 10_000
 
 _MOST = MAX_RECORDS + 1
 """What a query need not find more of: it is too many already."""
+
+MAX_LOOKED_UP = 200
+"""Chains that one call may look up."""
+
+_MAX_FOUND = 60
+"""Entries that it is answered with, and of each chain this many listings: with their signers' they fit into an answer."""
+_LISTINGS_OF_EACH = 4
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -100,6 +109,49 @@ class RegistryService(registry_service_pb2_grpc.RegistryServiceServicer):
             )
 
         return await self._answers.read(answer)
+
+    async def LookUpChains(self, request: pb.LookUpChainsRequest, _: Context) -> pb.LookUpChainsResponse:
+        """Which of these chains there are, and who lists them."""
+        if not 1 <= len(request.chains) <= MAX_LOOKED_UP:
+            raise BadInput(
+                Reason.INVALID_REQUEST,
+                "chains",
+                given=len(request.chains),
+                expected=f"1 to {MAX_LOOKED_UP}",
+            )
+        chains = [str(ChainKey.parse(chain)) for chain in request.chains]
+
+        def answer(view: View) -> pb.LookUpChainsResponse:
+            entries = queries.entries_at(view.connection, _places(view, chains))
+            introductions = _introductions(view, entries) if request.with_registrations else []
+            proven = view.proven([*entries, *introductions])
+            return pb.LookUpChainsResponse(
+                entries=proven[: len(entries)],
+                checkpoint=view.checkpoint(request.known_size),
+                registrations=proven[len(entries) :],
+            )
+
+        return await self._answers.read(answer)
+
+
+def _places(view: View, chains: list[str]) -> list[int]:
+    """Where it stands that these chains are there: their listings, or else their first entries."""
+    known = load(view.connection, ChainHead, chains)
+    places: list[int] = []
+    for chain in dict.fromkeys(chains):
+        if chain in known:
+            listed = registry.listings_after(view.connection, chain, "", limit=_LISTINGS_OF_EACH)
+            places += [one.index for one in listed]
+            if not listed:
+                first = queries.chain_entries(view.connection, chain, size=view.size, limit=1)
+                places += [one.index for one in first]
+        if len(places) >= _MAX_FOUND:
+            break
+    return places[:_MAX_FOUND]
+
+
+def _introductions(view: View, entries: list[StoredEntry]) -> list[StoredEntry]:
+    return story.introductions(view.connection, entries, size=view.size, go_on=view.go_on)
 
 
 def _after(name: str) -> str:

@@ -4,16 +4,22 @@ Messages are read ahead: while one waits for its commit, those behind it are par
 in the order in which they came. What is under way is bounded, for each stream and for all together. Where there is no
 room a stream is not refused; it is read no further, until flow control holds the sender up. So it is too with a sender
 who does not read its answers.
+
+Where keys have an allowance (`server.allowance`) it is taken in the order of the messages. A key that runs out in one is
+refused in all that were read before that one was answered: its sender could not know. So what is recorded of a signer is
+the beginning of what it sent, as far as it had sent, and the rest can be sent again in its order.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from ledger.errors import Reason, ServiceFault
+from server.admission import run_out_of
 from server.grpc.appends import Appends, require_size
 from server.limits import Limits
 from server.room import Room
@@ -27,6 +33,8 @@ class _Message:
     events: int
     size: int
     answer: asyncio.Task[pb.AppendEventsResponse]
+    heard: int
+    """How many messages had been answered when this one was read."""
 
 
 _End = Exception | None
@@ -91,21 +99,26 @@ class _Stream:
         self._shared = shared
         self._coming: asyncio.Queue[_Message | _End] = asyncio.Queue()
         self._under_way: dict[_Message, None] = {}
+        self._answered = 0
+        self._run_out: dict[bytes, int] = {}
+        """Ids of keys, with the number of the message in which each ran out; kept while some message does not know."""
 
     async def read(self, requests: AsyncIterator[pb.AppendEventsRequest], stopping: asyncio.Event) -> None:
         """Set messages on their way until there are no more."""
         end: _End = None
         before = asyncio.get_running_loop().create_future()
         before.set_result(None)
+        number = 0
         try:
             async for request in _until(stopping, requests):
+                number, heard = number + 1, self._answered
                 require_size(request)
                 events, size = len(request.envelopes), sum(map(len, request.envelopes))
                 await self._enter(events, size)
                 submitted = asyncio.get_running_loop().create_future()
-                answer = asyncio.create_task(self._record(request, before, submitted))
+                answer = asyncio.create_task(self._record(request, number, heard, before, submitted))
                 before = submitted
-                message = _Message(events, size, answer)
+                message = _Message(events, size, answer, heard)
                 self._under_way[message] = None
                 self._coming.put_nowait(message)
         except Exception as error:  # noqa: BLE001  # it ends the stream in its turn
@@ -120,6 +133,10 @@ class _Stream:
     def answered(self, message: _Message) -> None:
         """Make room."""
         del self._under_way[message]
+        self._answered += 1
+        if self._run_out:
+            heard = min((one.heard for one in self._under_way), default=self._answered)
+            self._run_out = {key_id: at for key_id, at in self._run_out.items() if at > heard}
         self._leave(message)
 
     def abandon(self) -> None:
@@ -131,18 +148,29 @@ class _Stream:
         self._under_way.clear()
 
     async def _record(
-        self, request: pb.AppendEventsRequest, before: asyncio.Future[None], submitted: asyncio.Future[None]
+        self,
+        request: pb.AppendEventsRequest,
+        number: int,
+        heard: int,
+        before: asyncio.Future[None],
+        submitted: asyncio.Future[None],
     ) -> pb.AppendEventsResponse:
         """Have a message recorded behind the one before.
 
         Args:
             request: the message.
+            number: of the message, from 1 on.
+            heard: how many had been answered when it was read.
             before: done when the message before is in the queue, or never will be.
             submitted: the same for this message; to be done here.
         """
+        began = time.perf_counter()
         try:
-            admitted = await self._appends.admit(request)
+            looked_at = await self._appends.look_at(request)
             await asyncio.shield(before)
+            run_out = {key_id for key_id, at in self._run_out.items() if at > heard}
+            admitted = self._appends.allow(looked_at, began, run_out)
+            self._run_out |= dict.fromkeys(run_out_of(looked_at, admitted) - run_out, number)
             batch = self._appends.submit(admitted, has_room=True)
         finally:
             submitted.set_result(None)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection
 
 from ledger.sequence import Sequenced
 from ledger.state import Record
 from ledger.tiles import TileKey
 from server.store.bulk import Row, insert_rows, upsert_rows
+from server.store.database import Backend
 from server.store.dialect import insert_into
+from server.store.driver import run_one
 from server.store.queries import StoredHead
 from server.store.records import flags_to_bits, save
 from server.store.tables import SHARD, entries, log_head, tiles
@@ -45,29 +47,23 @@ def write_batch(
     save(connection, changes)
 
 
-_SWAP = update(log_head).where(
-    log_head.c.shard == SHARD,
-    log_head.c.size == bindparam("size_before"),
-    log_head.c.root == bindparam("root_before"),
-)
+_SWAP = f"UPDATE log_head SET size = {{0}}, root = {{0}}, recorded_at_us = {{0}}, checkpoint = {{0}} WHERE shard = {SHARD} AND size = {{0}} AND root = {{0}}"  # noqa: S608  # names of our own
+_SWAP_SQLITE, _SWAP_POSTGRESQL = _SWAP.format("?"), _SWAP.format("%b")
 
 
 def swap_head(connection: Connection, before: StoredHead | None, after: StoredHead) -> None:
     """Move the head, if it is where it is thought to be."""
-    values = {
-        "size": after.size,
-        "root": after.root,
-        "recorded_at_us": after.recorded_at_us,
-        "checkpoint": after.checkpoint,
-    }
+    values = (after.size, after.root, after.recorded_at_us, after.checkpoint)
     if before is None:
-        result = connection.execute(
-            insert_into(connection, log_head).values(shard=SHARD, **values).on_conflict_do_nothing(),
+        moved = connection.execute(
+            insert_into(connection, log_head).values((SHARD, *values)).on_conflict_do_nothing(),
             execution_options={"preserve_rowcount": True},
-        )
+        ).rowcount
+    elif connection.dialect.name == Backend.POSTGRESQL:
+        moved = connection.exec_driver_sql(_SWAP_POSTGRESQL, (*values, before.size, before.root)).rowcount
     else:
-        result = connection.execute(_SWAP, {**values, "size_before": before.size, "root_before": before.root})
-    if result.rowcount != 1:
+        moved = run_one(connection, _SWAP_SQLITE, (*values, before.size, before.root))
+    if moved != 1:
         raise LogMovedError
 
 

@@ -26,6 +26,16 @@ def fetch(connection: Connection, statement: str, parameters: Sequence[Any]) -> 
         return cursor.execute(statement, parameters).fetchall()
 
 
+def run_one(connection: Connection, statement: str, parameters: Sequence[Any]) -> int:
+    """Run a statement; returns how many rows it changed.
+
+    Raises:
+        DBAPIError: as SQLAlchemy raises it.
+    """
+    with _cursor(connection, statement) as cursor:
+        return cursor.execute(statement, parameters).rowcount
+
+
 def run_many(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run a statement once for each row of parameters.
 

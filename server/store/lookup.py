@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection
@@ -17,8 +18,8 @@ from server.store.database import Backend
 from server.store.driver import fetch
 from server.store.tables import SHARD
 
-_MOST = 512
-"""Keys that are looked up in one statement on SQLite."""
+_MOST, _MOST_TUPLES = 512, 64
+"""Keys, and tuples of them, that are looked up in one statement on SQLite, which is slow with many more tuples."""
 
 Columns = tuple["Column[Any]", ...]
 
@@ -38,23 +39,32 @@ def rows_at(connection: Connection, columns: Columns, by: Columns, keys: Iterabl
     if connection.dialect.name == Backend.POSTGRESQL:
         arrays = (wanted,) if len(by) == 1 else tuple(map(list, zip(*wanted, strict=True)))
         return list(connection.exec_driver_sql(_among(columns, by), arrays))
-    rows = _some_at(connection, columns, by[0], wanted) if len(by) == 1 else []
-    if len(by) > 1:
-        # SQLite looks tuples up in an index only one at a time.
-        for key in wanted:
-            rows += fetch(connection, _select(columns) + _equal(by), key)
+    rows = _some_at(connection, columns, by, wanted)
     truths = [number for number, column in enumerate(columns) if isinstance(column.type, Boolean)]
     return [_with_truths(row, truths) for row in rows] if truths else rows
 
 
-def _some_at(connection: Connection, columns: Columns, by: Column[Any], keys: Sequence[Any]) -> list[Any]:
+def only_row(connection: Connection, columns: Columns) -> Sequence[Any] | None:
+    """The row of a table that has one for each log: the values of `columns`; None if it is empty."""
+    if connection.dialect.name == Backend.POSTGRESQL:
+        return connection.exec_driver_sql(_select(columns)).first()
+    rows = fetch(connection, _select(columns), ())
+    return rows[0] if rows else None
+
+
+def _some_at(connection: Connection, columns: Columns, by: Columns, keys: Sequence[Any]) -> list[Any]:
     rows: list[Any] = []
-    for start in range(0, len(keys), _MOST):
-        chunk = list(keys[start : start + _MOST])
-        # Of few different lengths, so that the driver has the statement prepared: the last key fills the places up.
+    most = _MOST if len(by) == 1 else _MOST_TUPLES
+    for start in range(0, len(keys), most):
+        chunk = list(keys[start : start + most])
+        # Of few different lengths, so that the driver has the statement prepared.
         places = 1 << (len(chunk) - 1).bit_length()
-        chunk += chunk[-1:] * (places - len(chunk))
-        rows += fetch(connection, _in_places(columns, by, places), chunk)
+        if len(by) == 1:
+            chunk += chunk[-1:] * (places - len(chunk))
+            rows += fetch(connection, _in_places(columns, by[0], places), chunk)
+        else:
+            nothing = [None] * (len(by) * (places - len(chunk)))  # equal to no column
+            rows += fetch(connection, _beside_places(columns, by, places), [*chain(*chunk), *nothing])
     return rows
 
 
@@ -72,13 +82,22 @@ def _select(columns: Columns) -> str:
 
 
 @cache
-def _equal(by: Columns) -> str:
-    return "".join(f" AND {column.name} = ?" for column in by)
+def _in_places(columns: Columns, by: Column[Any], places: int) -> str:
+    return f"{_select(columns)} AND {by.name} IN ({', '.join('?' * places)})"
 
 
 @cache
-def _in_places(columns: Columns, by: Column[Any], places: int) -> str:
-    return f"{_select(columns)} AND {by.name} IN ({', '.join('?' * places)})"
+def _beside_places(columns: Columns, by: Columns, places: int) -> str:
+    """For each tuple of keys one look into the index: SQLite would read the whole table for (a, b) IN (…)."""
+    table = columns[0].table
+    names = ", ".join(f"{table}.{column.name}" for column in columns)
+    wanted = ", ".join(f"key{number}" for number in range(len(by)))
+    values = ", ".join([f"({', '.join('?' * len(by))})"] * places)
+    equal = "".join(f" AND {table}.{column.name} = key{number}" for number, column in enumerate(by))
+    return (
+        f"WITH wanted({wanted}) AS (VALUES {values}) "  # noqa: S608  # likewise
+        f"SELECT {names} FROM wanted CROSS JOIN {table} WHERE shard = {SHARD}{equal}"
+    )
 
 
 @cache

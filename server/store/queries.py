@@ -13,6 +13,7 @@ from ledger.envelope import Envelope
 from ledger.errors import BadInput, BrokenProof, LedgerError, Reason, ServiceFault
 from ledger.tiles import TileReader
 from server.store.damage import damage_of
+from server.store.lookup import only_row
 from server.store.records import bits_to_flags, chunks
 from server.store.tables import SHARD, entries, log_head, published, tiles
 
@@ -86,10 +87,7 @@ class StoredEntry:
             raise damaged_entry(self.index, error) from error
 
 
-# Made once: a writer asks for it in every batch.
-_HEAD = select(log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint).where(
-    log_head.c.shard == SHARD
-)
+_HEAD = (log_head.c.size, log_head.c.root, log_head.c.recorded_at_us, log_head.c.checkpoint)
 
 
 def head(connection: Connection) -> StoredHead | None:
@@ -101,7 +99,8 @@ def head(connection: Connection) -> StoredHead | None:
     row = head_row(connection)
     if row is None:
         return None
-    for name, value, expected in zip(StoredHead.__slots__, row, (int, bytes, int, bytes), strict=True):
+    for name, expected in zip(StoredHead.__slots__, (int, bytes, int, bytes), strict=True):
+        value = getattr(row, name)
         if type(value) is not expected:
             raise ServiceFault(
                 Reason.STORE_DAMAGED,
@@ -109,12 +108,13 @@ def head(connection: Connection) -> StoredHead | None:
                 given=f"a value of type {type(value).__name__}",
                 expected=expected.__name__,
             )
-    return StoredHead(row.size, row.root, row.recorded_at_us, row.checkpoint)
+    return row
 
 
-def head_row(connection: Connection) -> Any:
-    """The row of the log's newest state, in the order of `StoredHead`, whatever it holds; None if there is none."""
-    return connection.execute(_HEAD).first()
+def head_row(connection: Connection) -> StoredHead | None:
+    """The log's newest state, whatever the row holds in place of it; None if there is no row."""
+    row = only_row(connection, _HEAD)
+    return None if row is None else StoredHead(*row)
 
 
 def published_checkpoint(connection: Connection) -> bytes | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 from town import LOT
-from world import CARRIER_MEMBER, MERCHANT, PARCEL, TEA
+from world import CARRIER_MEMBER, CUP, MERCHANT, PARCEL, TEA
 
 from clients.sdk import LedgerClient
 from ledger.errors import BrokenProof, LedgerError, ServiceFault
@@ -126,6 +126,7 @@ def answers(town) -> dict[str, tuple[str, Callable[[LedgerClient], Any]]]:
         "GetSale of a signer": ("GetSale", lambda it: it.entry(index=town.indexes["receipt"])),
         "ListParties": ("ListParties", lambda it: list(it.parties(4))),
         "ListListings": ("ListListings", lambda it: list(it.listings(TEA))),
+        "LookUpChains": ("LookUpChains", lambda it: it.look_up([TEA, CUP])),
     }
 
 
@@ -166,6 +167,8 @@ def left_out(case: str, what: str, told: Any, truth: Any) -> bool:
         return False
     if case in {"ListParties", "ListListings"}:
         return set(told) < set(truth)
+    if case == "LookUpChains":
+        return all(set(told.get(chain, ())) <= set(entries) for chain, entries in truth.items())
     return case == "GetTrace" and set(told.entries) < set(truth.entries)
 
 

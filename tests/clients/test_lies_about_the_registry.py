@@ -256,6 +256,47 @@ def test_listings_that_never_end(liar, client, town):
     )
 
 
+# Looking chains up
+
+
+def test_chains_that_nobody_asked_about(liar, client, town):
+    request = registry_pb.LookUpChainsRequest(chains=[CUP], with_registrations=True)
+    liar.tell("LookUpChains", lambda *_: other_answer(town, "LookUpChains", request))
+    assert refusal(lambda: client.look_up([TEA])) == (
+        f"chain of entry {town.indexes['cups']}: given {CUP}, expected one of those asked about"
+    )
+
+
+def test_a_sale_in_place_of_a_listing(liar, client, town):
+    request = pb.GetEntryRequest(index=town.indexes["sale"])
+
+    def lie(_, answer):
+        sale = other_answer(town, "GetEntry", request)
+        del answer.entries[:]
+        answer.entries.append(sale.entry)
+        answer.checkpoint.CopyFrom(sale.checkpoint)
+
+    liar.tell("LookUpChains", lie)
+    assert refusal(lambda: client.look_up([TEA])) == (
+        f"entries that show {TEA}: given entry {town.indexes['sale']}, a sale on {TEA}, "
+        "expected its listings, or its first entry"
+    )
+
+
+def test_a_chain_that_was_seen_and_is_gone(liar, client):
+    client.history(TEA)
+    liar.tell("LookUpChains", lambda _, answer: answer.ClearField("entries"))
+    with pytest.raises(BrokenProof) as caught:
+        client.look_up([TEA])
+    assert caught.value.reason is Reason.BROKEN_CHAIN
+    assert str(caught.value) == f"entries of {TEA}: given none, expected one: some were seen before"
+
+
+def test_more_entries_than_one_answer_may_have(liar, client):
+    liar.tell("LookUpChains", lambda _, answer: answer.entries.extend([answer.entries[0]] * 60))
+    assert "expected at most 60" in refusal(lambda: client.look_up([TEA]))
+
+
 def test_another_sale_than_was_asked_for(liar, client, town):
     request = registry_pb.GetSaleRequest(event_id=town.id("other_sale"))
     client.history(TEA)

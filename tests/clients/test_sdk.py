@@ -21,6 +21,7 @@ from world import (
 )
 
 from clients.sdk import Appended, FileTrust, LedgerClient, MemoryTrust, Refused
+from ledger.chain_key import ChainKey
 from ledger.checkpoint import open_checkpoint
 from ledger.errors import BadInput, Conflict, NotAuthorized, Reason, ServiceFault
 from ledger.event import Kind
@@ -341,6 +342,30 @@ def test_who_offers_a_product(town, client):
     assert (theirs.event_id, theirs.chain) == (town.id("other_tea"), TEA)
     assert [listed.title for listed in client.listings(LOT)] == ["lot"]
     assert list(client.listings("01/06901234567885")) == []
+
+
+def test_which_chains_there_are_and_who_lists_them(town, client):
+    nothing = ChainKey.product("96385074")
+    found = client.look_up([nothing, PARCEL, TEA, LOT, TEA])
+    assert list(found) == [PARCEL, TEA, LOT]
+    assert {entry.signer: entry.event.message.listing.title for entry in found[TEA]} == {
+        MERCHANT: "茉莉花茶 250 g",
+        OTHER_MERCHANT: "another tea",
+    }
+    [scan] = found[PARCEL]
+    assert (scan.entry.chain_seq, scan.event.kind, scan.signer) == (0, Kind.SHIPMENT, CARRIER_MEMBER)
+    assert all(entry.signature_verified for entries in found.values() for entry in entries)
+
+
+def test_many_chains_are_looked_up_in_several_calls(town, liar):
+    with LedgerClient(liar.target, town.service.vkey) as client:
+        serials = [ChainKey.serial("6901234567892", str(number)) for number in range(300)]
+        assert list(client.look_up([*serials, TEA])) == [TEA]
+        assert [len(request.chains) for request in liar.calls("LookUpChains")] == [200, 101]
+        assert client.look_up([]) == {}
+        assert len(liar.calls("LookUpChains")) == 2
+        # What signed them came along with the first answer.
+        assert not liar.calls("GetKey")
 
 
 def test_a_sale(town, client):

@@ -70,6 +70,34 @@ class TestTheSdk:
         assert demanding.history(TEA).entries
         assert demanding.witnessed_checkpoint(checkpoint.size) == demanding.checkpoint_note
 
+    def test_a_page_that_is_watched_waits_for_its_witnesses_and_is_not_lost(
+        self, demanding, seen, town, liar
+    ):
+        start = demanding.checkpoint().size
+        old = demanding.checkpoint_note
+        index = town.service.append(town.city.listing()).results[0].receipt.index
+
+        def behind(_, answer):
+            answer.checkpoint.note = old
+
+        told_of, honest = [], liar.lies["GetCheckpoint"]
+        liar.tell("GetCheckpoint", behind)
+        pages = demanding.watch(start, on_pause=lambda *told: told_of.append(told))
+        told = refusal(lambda: next(pages), Reason.UNWITNESSED)
+        assert told == (
+            f"cosigned checkpoint of {ORIGIN}: given one of {start} entries, "
+            f"expected one of at least {index + 1} entries by a quorum: 2 of (w1, w2, w3)"
+        )
+        assert not told_of, "a proof that is missing is not waited for any longer"
+        liar.tell("GetCheckpoint", honest)
+        page = next(demanding.watch(start))
+        assert [entry.index for entry in page.entries] == list(range(start, index + 1))
+
+    def test_nothing_is_watched_that_too_few_have_seen(self, demanding, seen):
+        seen[:] = WITNESSES[:1]
+        told = refusal(lambda: next(demanding.watch()), Reason.UNWITNESSED)
+        assert told.startswith(f"cosignatures of the checkpoint of {ORIGIN}: given ")
+
     @pytest.mark.parametrize(
         "witnesses", [[], WITNESSES[:1], [WITNESSES[0], STRANGER], [WITNESSES[1], WITNESSES[1]]]
     )

@@ -5,7 +5,6 @@
 
 import socket
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import grpc
@@ -55,23 +54,12 @@ def service(tmp_path_factory):
         life = running.city.life()
         running.append(*life)
         running.sale = event_id(life[1])
-        before = resident(running.process.pid)
+        before = running.resident
         yield running
         assert running.process.poll() is None
-        assert resident(running.process.pid) < before + GROWTH_BYTES
+        assert running.resident < before + GROWTH_BYTES
         assert "crashed" not in running.log()
         assert "Traceback" not in running.log()
-
-
-def resident(pid):
-    """Bytes of memory that a process holds; nothing where that cannot be asked."""
-    status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        return 0
-    return (
-        next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-        * 1024
-    )
 
 
 def samples(service):

@@ -8,11 +8,15 @@ import signal
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from queue import SimpleQueue
 
 import grpc
+import pytest
+from postgresql import empty_database
 from running import new_log, operator
 from soaking import tell, times
+from takeover import Process, until
 from world import ORIGIN, START, City, event_id, parsed
 
 from ledger.audit import Auditor
@@ -25,7 +29,7 @@ from suyuan.v1 import event_pb2 as ev
 from suyuan.v1 import ledger_service_pb2 as pb
 from suyuan.v1.ledger_service_pb2_grpc import LedgerServiceStub
 
-KILLS = times(5, 200)
+KILLS = times(4, 200)
 LONGEST_LIFE_S = 0.6
 SHARED_PARCEL = ChainKey("waybill/sf/SF7000000000000")
 PROVEN_BY_THE_SERVICE = 200
@@ -175,17 +179,30 @@ def prove(service, leaves, receipts):
         verify_inclusion(receipt.entry_hash, receipt.index, head.size, proof, head.root)
 
 
-def test_nothing_acknowledged_is_lost_whenever_the_service_is_killed(tmp_path):
-    service = new_log(tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def service(request, tmp_path):
+    """A log that is not served yet, on either database."""
+    with ExitStack() as stack:
+        url = stack.enter_context(empty_database()) if request.param == "postgresql" else ""
+        yield new_log(tmp_path, url=url)
+
+
+def start(service):
+    """Start the service, and wait until it records: what it left of its turn when it was killed is over at once."""
+    service.start()
+    until(lambda: Process.writes(service), "its turn", WAIT_S)
+
+
+def test_nothing_acknowledged_is_lost_whenever_the_service_is_killed(service):
     senders = [*(Sender(n, 1) for n in range(3)), Sender(3, 20), Sender(4, 150), Sender(5, 10, ahead=4)]
     leaves, lived = [], random.Random()
     after_all = 0
     try:
-        service.start()
+        start(service)
         service.append(*service.founding)
         for _ in range(KILLS):
             live_and_die(service, senders, lived.uniform(0.02, LONGEST_LIFE_S))
-            service.start()
+            start(service)
             leaves += entries_from(service, len(leaves))
             ids = {event_id(envelope) for _, envelope, _ in map(parsed, leaves)}
             after_all += whole_or_not_at_all(senders, ids)
@@ -200,6 +217,6 @@ def test_nothing_acknowledged_is_lost_whenever_the_service_is_killed(tmp_path):
         prove(service, leaves, receipts)
         tell(f"{KILLS} kills, {len(said)} events, {after_all} requests recorded though not answered")
         assert service.stop() == 0
-        assert "OK" in operator("check", "--database", service.database, "--log-key", service.log_key).stdout
+        assert "OK" in operator("check", "--database", service.where, "--log-key", service.log_key).stdout
     finally:
         service.stop(signal.SIGKILL)

@@ -15,6 +15,7 @@ import pytest
 from fetching import fetch
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from misbehaving import eventually
 from running import new_log, operator
 from soaking import times
 from world import COURIER, START
@@ -119,7 +120,8 @@ def test_a_full_disk(small_disk):
             assert refusal(service, batch) == refused
             require_reads(service)
         filling.unlink()
-        assert refusal(service, batch) is None
+        # On a busy machine the room comes back a moment after the file has gone.
+        eventually(lambda: refusal(service, batch) is None, "recording where there is room again")
         require_reads(service)
         require_sound(service, recorded + 50)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Reason
-from ledger.reading import AIS_READ, Attributes, Reading, ambiguity, parse_date
+from ledger.gs1_checks import parse_date
+from ledger.reading import AIS_READ, Attributes, Reading, ambiguity, missing_fnc1
 
 GTIN = "06901234567892"
 SSCC = "106141412345678908"
@@ -50,6 +51,7 @@ def test_everything_else_that_is_read():
         "21": "S 1",
         "22": "2A",
         "3103": "001950",
+        "3302": "000230",
         "422": "156",
     }
     with pytest.raises(BadInput, match="serial number: given S 1"):
@@ -63,6 +65,7 @@ def test_everything_else_that_is_read():
         best_before_date=date(2027, 6, 30),
         expiry_date=date(2028, 2, 29),
         net_weight=Decimal("1.950"),
+        gross_weight=Decimal("2.30"),
     )
     assert elements.keys() - AIS_READ == {"422"}
 
@@ -85,12 +88,63 @@ def test_a_silent_message_has_no_attributes():
         ({"01": GTIN, "15": "270229"}, "value of AI (15): given 270229, expected a date YYMMDD"),
         (
             {"01": GTIN, "3102": "000195", "3103": "001950"},
-            "net weight: given (3102)000195(3103)001950, expected only one AI (310n)",
+            "AI (3103) beside AI (3102): given (3102)000195(3103)001950, expected not both in one message",
+        ),
+        # In a GTIN's company are the check digits, dates and ranges of every other AI.
+        (
+            {"00": SSCC, "02": "06901234567891", "37": "5"},
+            "value of AI (02): given 06901234567891, expected check digit 2",
+        ),
+        (
+            {"01": GTIN, "412": "5412150000151"},
+            "value of AI (412): given 5412150000151, expected check digit 4",
+        ),
+        (
+            {"01": GTIN, "7003": "2601012460"},
+            "value of AI (7003): given 2601012460, expected an hour and minute",
+        ),
+        ({"01": GTIN, "99": "~"}, "value of AI (99): given ~, expected INTERNAL, format X..90"),
+        # Of trade items in a box, not beside a trade item.
+        (
+            {"01": GTIN, "37": "5"},
+            f"AI (37) beside AI (01): given (01){GTIN}(37)5, expected not both in one message",
+        ),
+        (
+            {"01": GTIN, "02": GTIN, "37": "5"},
+            f"AI (37) beside AI (01): given (01){GTIN}(37)5, expected not both in one message",
+        ),
+        (
+            {"01": GTIN, "21": "S", "235": "T"},
+            "AI (235) beside AI (21): given (21)S(235)T, expected not both in one message",
+        ),
+        (
+            {"8003": "02112345678900ABC"},
+            "GS1 message: given (8003)02112345678900ABC, expected a GTIN in AI (01) or an SSCC in AI (00)",
         ),
     ],
 )
 def test_a_message_that_says_something_wrong_or_nothing_is_refused(elements, message):
     assert refusal(elements) == message
+
+
+@pytest.mark.parametrize("kind", ["310", "330"])
+def test_two_weights_of_a_kind_are_no_weight(kind):
+    name = {"310": "net", "330": "gross"}[kind]
+    with pytest.raises(BadInput) as caught:
+        Attributes.of_message({f"{kind}2": "000195", f"{kind}3": "001950"}, 2026)
+    assert str(caught.value) == (
+        f"{name} weight: given ({kind}2)000195({kind}3)001950, expected only one AI ({kind}n)"
+    )
+
+
+def test_refusals_carry_their_candidates():
+    assert ambiguity("1", ["a", "b"]).candidates == ("a", "b")
+    refusal = missing_fnc1("1", ["(01)1", "(01)2"])
+    assert refusal.candidates == ("(01)1", "(01)2")
+    assert str(refusal) == (
+        "missing FNC1: given 1, expected FNC1 where it belongs, as in one of these: (01)1, (01)2"
+    )
+    assert BadInput(Reason.BAD_KEY, "key").candidates == ()
 
 
 def test_a_message_that_identifies_two_things_is_ambiguous():
@@ -151,10 +205,13 @@ def test_a_year_beyond_the_calendar_is_refused(year):
         parse_date("260100", year)
 
 
-@pytest.mark.parametrize(("ai", "kilograms"), [(f"310{n}", Decimal(12345).scaleb(-n)) for n in range(6)])
-def test_a_net_weight_has_as_many_decimals_as_its_ai_says(ai, kilograms):
-    weight = Attributes.of_message({ai: "012345"}, 2026).net_weight
-    assert weight == kilograms == GS1ElementString.parse(ai + "012345").decimal
+@pytest.mark.parametrize("kind", ["310", "330"])
+@pytest.mark.parametrize("n", range(6))
+def test_a_weight_has_as_many_decimals_as_its_ai_says(kind, n):
+    ai = f"{kind}{n}"
+    read = Attributes.of_message({ai: "012345"}, 2026)
+    weight = read.net_weight if kind == "310" else read.gross_weight
+    assert weight == Decimal(12345).scaleb(-n) == GS1ElementString.parse(ai + "012345").decimal
     assert -weight.as_tuple().exponent == int(ai[3])
 
 

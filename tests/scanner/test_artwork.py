@@ -26,9 +26,12 @@ CONTENTS = {
     Symbology.CODE_128: "SF1234567890123",
     Symbology.GS1_128: "010690123456789210A7\x1d21S2",
     Symbology.QR_CODE: "https://example.com/",
+    Symbology.GS1_DATA_MATRIX: "010690123456789210A7\x1d21S2",
 }
 
-# GS1 General Specifications §5.2 to §5.4, ISO/IEC 15417 and 18004: width of the symbol, and of the white before and
+GS1 = {Symbology.GS1_128, Symbology.GS1_DATA_MATRIX}
+
+# GS1 General Specifications §5.2 to §5.4, §5.6 and §5.7, ISO/IEC 15417: width of the symbol, and of the white before and
 # after it, all in modules; and the dots of a module at 300 dpi.
 MODULES = {
     Symbology.EAN_13: (95, 11, 7, 4),
@@ -38,6 +41,7 @@ MODULES = {
     Symbology.CODE_128: (None, 10, 10, 4),
     Symbology.GS1_128: (None, 10, 10, 6),
     Symbology.QR_CODE: (25, 4, 4, 8),
+    Symbology.GS1_DATA_MATRIX: (18, 1, 1, 6),
 }
 
 
@@ -73,7 +77,7 @@ def test_an_itf_14_has_bearer_bars_above_and_below():
 
 
 def test_bars_never_touch_or_overlap():
-    for symbology in set(DRAWABLE) - {Symbology.ITF_14, Symbology.QR_CODE}:
+    for symbology in set(DRAWABLE) - {Symbology.ITF_14, Symbology.QR_CODE, Symbology.GS1_DATA_MATRIX}:
         boxes = sorted(encode(symbology, CONTENTS[symbology]).boxes)
         assert all(left.x + left.width < right.x for left, right in pairwise(boxes))
 
@@ -92,12 +96,12 @@ def test_a_symbol_and_its_caption():
 
 def test_without_a_caption_there_is_no_room_for_one():
     artwork = Artwork.compose([], width=100, height=50, caption="")
-    assert (artwork.width, artwork.height, artwork.caption) == (100, 74, ())
+    assert (artwork.width, artwork.height, artwork.lines) == (100, 74, ())
 
 
 def test_a_caption_widens_a_narrow_label_and_then_is_broken():
     artwork = Artwork.compose([Box(0, 0, 10, 10)], width=10, height=10, caption="short\n" + "x" * 30)
-    assert artwork.caption == ("short", "x" * 24, "x" * 6)
+    assert [line.text for line in artwork.lines] == ["short", "x" * 24, "x" * 6]
     assert artwork.width == 24 * 18 + 2 * 12
     assert artwork.boxes == (Box((artwork.width - 10) // 2, 12, 10, 10),)
 
@@ -118,7 +122,7 @@ def test_svg_is_in_millimetres_and_escapes_its_text():
 
 @pytest.mark.parametrize("symbology", DRAWABLE)
 def test_svg_has_the_same_bars_as_the_pixels_and_is_read(tmp_path, symbology):
-    text = "(01)06901234567892(10)A7(21)S2" if symbology is Symbology.GS1_128 else CONTENTS[symbology]
+    text = "(01)06901234567892(10)A7(21)S2" if symbology in GS1 else CONTENTS[symbology]
     write_label(tmp_path / "label.svg", text, symbology)
     svg = ET.parse(tmp_path / "label.svg").getroot()
     _, _, width, height = map(int, svg.attrib["viewBox"].split())

@@ -88,6 +88,8 @@ def test_a_chain_key_has_a_natural_label(chain, symbology, content, caption):
         ("01/06901234567892/10/A%2F7", Symbology.GS1_128, "010690123456789210A/7"),
         ("01/06901234567892/21/S%281%29", Symbology.GS1_128, "010690123456789221S(1)"),
         ("00/106141412345678908", Symbology.QR_CODE, "https://id.gs1.org/00/106141412345678908"),
+        ("01/06901234567892", Symbology.GS1_DATA_MATRIX, "0106901234567892"),
+        ("01/06901234567892/21/S%281%29", Symbology.GS1_DATA_MATRIX, "010690123456789221S(1)"),
         ("waybill/zto/75312345678901", Symbology.QR_CODE, "waybill/zto/75312345678901"),
     ],
 )
@@ -109,6 +111,31 @@ def test_digits_that_can_be_one_thing_only_are_that(text, chain):
     assert LabelContent.parse(text) == LabelContent.parse(chain)
 
 
+@pytest.mark.parametrize(
+    "chain",
+    [
+        "01/00000096385074",
+        "01/16901234567899",
+        "01/06901234567892/10/A%2F7",
+        "01/06901234567892/21/S-1",
+        "00/106141412345678908",
+        "waybill/sf/SF1234567890123",
+        "drug/81234567890123456789",
+        f"party/{COMPANY}",
+        "ledger",
+    ],
+)
+def test_a_chain_has_the_symbologies_that_it_is_told_of_and_no_other(chain):
+    told = LabelContent.symbologies(ChainKey.parse(chain))
+    assert LabelContent.parse(chain).symbology is told[0]
+    for symbology in DRAWABLE:
+        if symbology in told:
+            assert LabelContent.parse(chain, symbology).chain == chain
+        else:
+            with pytest.raises(BadInput, match=f"one that holds it: {', '.join(told)}$"):
+                LabelContent.parse(chain, symbology)
+
+
 def test_digits_that_can_be_several_things_are_not_guessed():
     with pytest.raises(BadInput) as caught:
         LabelContent.parse("75312345678900")
@@ -119,7 +146,7 @@ def test_digits_that_can_be_several_things_are_not_guessed():
 
 FULL_WIDTH = "６９０１２３４５６７８９２"
 PRINTABLE = "expected printable characters"
-HOLDS = "expected one that holds it, such as"
+HOLDS = "expected one that holds it:"
 
 
 @pytest.mark.parametrize(
@@ -183,6 +210,36 @@ HOLDS = "expected one that holds it, such as"
             "GTIN 06901234567890 check digit: given 0, expected 2",
         ),
         (
+            "(02)06901234567890(37)5",
+            None,
+            Reason.BAD_IDENTIFIER,
+            "check digit of AI (02) 06901234567890: given 0, expected 2",
+        ),
+        (
+            "(410)6901234567891",
+            Symbology.GS1_DATA_MATRIX,
+            Reason.BAD_IDENTIFIER,
+            "check digit of AI (410) 6901234567891: given 1, expected 2",
+        ),
+        (
+            "(8003)06901234567891A7",
+            None,
+            Reason.BAD_IDENTIFIER,
+            "check digit of AI (8003) 06901234567891: given 1, expected 2",
+        ),
+        (
+            "(17)270230",
+            None,
+            Reason.BAD_IDENTIFIER,
+            "value of AI (17): given 270230, expected a date YYMMDD",
+        ),
+        (
+            "(01)06901234567892(10)" + "A" * 20 + "(21)" + "B" * 20 + "(240)" + "C" * 30 + "(241)" + "D" * 30,
+            Symbology.GS1_DATA_MATRIX,
+            Reason.INVALID_REQUEST,
+            "element strings of a GS1 DataMatrix: given 129 characters, expected at most 128",
+        ),
+        (
             "0106901234567892",
             Symbology.GS1_128,
             Reason.BAD_IDENTIFIER,
@@ -198,25 +255,25 @@ HOLDS = "expected one that holds it, such as"
             "01/16901234567899",
             Symbology.EAN_13,
             Reason.INVALID_REQUEST,
-            f"symbology of a label of 01/16901234567899: given EAN_13, {HOLDS} ITF_14",
+            f"symbology of a label of 01/16901234567899: given EAN_13, {HOLDS} ITF_14, GS1_128, GS1_DATA_MATRIX, QR_CODE",
         ),
         (
             "01/06901234567892/10/A7",
             Symbology.EAN_13,
             Reason.INVALID_REQUEST,
-            f"symbology of a label of 01/06901234567892/10/A7: given EAN_13, {HOLDS} QR_CODE",
+            f"symbology of a label of 01/06901234567892/10/A7: given EAN_13, {HOLDS} QR_CODE, GS1_128, GS1_DATA_MATRIX",
         ),
         (
             "01/06901234567892",
             Symbology.CODE_128,
             Reason.INVALID_REQUEST,
-            f"symbology of a label of 01/06901234567892: given CODE_128, {HOLDS} EAN_13",
+            f"symbology of a label of 01/06901234567892: given CODE_128, {HOLDS} EAN_13, ITF_14, GS1_128, GS1_DATA_MATRIX, QR_CODE",
         ),
         (
             "waybill/sf/SF1234567890123",
             Symbology.GS1_128,
             Reason.INVALID_REQUEST,
-            f"symbology of a label of waybill/sf/SF1234567890123: given GS1_128, {HOLDS} CODE_128",
+            f"symbology of a label of waybill/sf/SF1234567890123: given GS1_128, {HOLDS} CODE_128, QR_CODE",
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,7 @@ from ledger.errors import BadInput, Reason
 from ledger.identifiers import gs1_check_digit
 from scanner.decode import decode_image, decode_pixels
 from scanner.identify import identify
-from scanner.label_content import LabelContent
-from scanner.labels import _require_reads_as, draw_label, write_label
+from scanner.labels import Label, draw_label, write_label
 from scanner.symbol import Symbology
 
 COMPANY = "91350100M000100Y43"
@@ -132,40 +132,6 @@ def refusal(*arguments: object) -> str:
     return str(caught.value)
 
 
-EAN = LabelContent.parse("6901234567892")
-
-
-def test_a_label_that_nobody_can_read_is_refused():
-    with pytest.raises(BadInput) as caught:
-        _require_reads_as(EAN, decode_pixels(Image.new("L", (9, 9), 255)))
-    assert str(caught.value) == "label as the scanner reads it: given nothing, expected EAN_13 6901234567892"
-
-
-def test_a_label_that_says_something_else_is_refused():
-    with pytest.raises(BadInput) as caught:
-        _require_reads_as(EAN, decode_pixels(draw_label("9781558604971")))
-    assert str(caught.value) == (
-        "label as the scanner reads it: given EAN_13 9781558604971, expected EAN_13 6901234567892"
-    )
-
-
-def test_a_label_that_says_something_more_is_refused():
-    found = decode_pixels(draw_label("6901234567892")) + decode_pixels(draw_label("96385074"))
-    with pytest.raises(BadInput) as caught:
-        _require_reads_as(EAN, found)
-    assert str(caught.value) == (
-        "label as the scanner reads it: given EAN_13 6901234567892 and EAN_8 96385074, expected EAN_13 6901234567892"
-    )
-
-
-def test_a_label_in_another_symbology_is_refused():
-    with pytest.raises(BadInput) as caught:
-        _require_reads_as(EAN, decode_pixels(draw_label("6901234567892", Symbology.CODE_128)))
-    assert str(caught.value) == (
-        "label as the scanner reads it: given CODE_128 6901234567892, expected EAN_13 6901234567892"
-    )
-
-
 def test_a_label_that_names_another_chain_is_refused():
     """JD prints such a code on each package, and a reader takes it for the waybill that the packages share."""
     with pytest.raises(BadInput) as caught:
@@ -186,7 +152,7 @@ def test_a_png_is_read_from_its_file(tmp_path, name):
         assert [round(dots) for dots in written.info["dpi"]] == [300, 300]
 
 
-@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_the_same_text_gives_the_same_bytes(tmp_path, suffix):
     for name in ("one", "two"):
         write_label(tmp_path / f"{name}.{suffix}", "01/06901234567892/21/S-1")
@@ -219,11 +185,13 @@ def test_a_refused_label_leaves_the_one_before(tmp_path):
         ("label.jpg", "suffix .jpg"),
         ("label", "no suffix"),
         (".png", "no suffix"),
-        ("标签.pdf", "suffix .pdf"),
+        ("标签.gif", "suffix .gif"),
     ],
 )
 def test_other_suffixes(name, given):
-    assert refusal(name, "6901234567892") == f"label file '{name}': given {given}, expected .png or .svg"
+    assert (
+        refusal(name, "6901234567892") == f"label file '{name}': given {given}, expected .png, .svg or .pdf"
+    )
 
 
 def test_a_folder_that_does_not_exist(tmp_path, monkeypatch):
@@ -247,3 +215,50 @@ def test_a_name_that_no_file_can_have(tmp_path):
     message = refusal(f"{tmp_path}/a\0b.png", "6901234567892")
     assert message.endswith("a\\x00b.png': given a name that no file can have, expected a file name")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+@pytest.mark.parametrize("resolution", [203, 300, 600])
+def test_a_label_for_any_printer(suffix, resolution):
+    label = Label.compose(
+        "01/06901234567892/10/A7", Symbology.GS1_DATA_MATRIX, title="Tea", resolution=resolution
+    )
+    content = label.to_file(suffix)
+    assert content.startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix])
+    # 16 modules of 0.5 mm, wherever it is printed.
+    boxes = label.artwork.boxes
+    width = max(box.x + box.width for box in boxes) - min(box.x for box in boxes)
+    assert width / resolution * 25.4 == pytest.approx(16 * 0.504, abs=0.15)
+
+
+def test_a_label_that_reads_otherwise_is_no_file_of_any_kind():
+    wrong = replace(Label.compose("6901234567892"), contents=Label.compose("96385074").contents)
+    for suffix in (".png", ".svg", ".pdf"):
+        with pytest.raises(BadInput, match="given EAN_13 6901234567892, expected EAN_8 96385074"):
+            wrong.to_file(suffix)
+
+
+def test_a_title_stands_above_and_what_is_read_beneath():
+    label = Label.compose("6901234567892", title="Green tea")
+    title, caption = label.artwork.lines
+    top, foot = (
+        min(box.y for box in label.artwork.boxes),
+        max(box.y + box.height for box in label.artwork.boxes),
+    )
+    assert (title.text, caption.text) == ("Green tea", "6901234567892")
+    assert title.baseline < top
+    assert foot < caption.baseline - caption.size
+    assert label.require_read_back().size == (label.artwork.width, label.artwork.height)
+
+
+@pytest.mark.parametrize(
+    ("title", "message"),
+    [
+        ("x" * 121, "title of a label: given 121 characters, expected at most 120"),
+        ("a\nb", r"title of a label: given a\nb, expected printable characters"),
+    ],
+)
+def test_titles_that_are_none(title, message):
+    with pytest.raises(BadInput) as caught:
+        Label.compose("6901234567892", title=title)
+    assert str(caught.value) == message

@@ -4,9 +4,15 @@ import json
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
+
+from suyuan.v1 import ledger_service_pb2 as pb
 
 FIELDS = [
     "name", "backend", "entries", "in_flight", "value", "unit", "p50_ms", "p99_ms", "ceiling", "ratio", "server_rss_mb",
@@ -122,6 +128,60 @@ def test_pictures_without_a_manifest(bench, tmp_path):
     )
 
 
+class Forgetful(grpc.GenericRpcHandler):
+    """Stands before a service, and keeps back one message of events, for which it makes up receipts."""
+
+    def __init__(self, target, made_up):
+        self._real = grpc.insecure_channel(target)
+        self._made_up = made_up
+        self.forgotten = 0
+
+    def service(self, call):
+        """Pass all on, unread."""
+        if call.method.endswith("/StreamAppend"):
+            real = self._real.stream_stream(call.method)
+            return grpc.stream_stream_rpc_method_handler(lambda messages, _: real(messages, timeout=60))
+        real = self._real.unary_unary(call.method)
+
+        def handle(message, _):
+            if call.method.endswith("/AppendEvents") and not self.forgotten:
+                events = pb.AppendEventsRequest.FromString(message).envelopes
+                self.forgotten = len(events)
+                return self._made_up(len(events)).SerializeToString()
+            return real(message, timeout=60)
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def receipts(*indexes):
+    """An answer with receipts for these places."""
+    made_up = [pb.AppendReceipt(index=index, entry_hash=bytes(32)) for index in indexes]
+    return pb.AppendEventsResponse(results=[pb.AppendResult(receipt=one) for one in made_up])
+
+
+def test_a_soak_fails_whose_service_acknowledges_what_it_does_not_record(bench, monkeypatch):
+    from benchmarks import __main__ as command
+
+    made, serving = [], command.serving
+
+    @contextmanager
+    def forgetful(*where):
+        with serving(*where) as real:
+            made.append(Forgetful(real.target, lambda count: receipts(*range(count))))
+            front = grpc.server(ThreadPoolExecutor(16), handlers=made)
+            port = front.add_insecure_port("127.0.0.1:0")
+            front.start()
+            yield replace(real, target=f"127.0.0.1:{port}")
+            front.stop(0).wait()
+
+    monkeypatch.setattr(command, "serving", forgetful)
+    status, _, said = bench("soak", "--entries", 1_000, "--rate", 100, "--seconds", 1)
+    assert status == 1
+    assert made[0].forgotten
+    assert f" {made[0].forgotten} acknowledged events are not in the log\n" in said
+    assert "the audit: verified" in said, "what is in the log is whole"
+
+
 def test_a_log_on_postgresql(bench):
     if shutil.which("initdb") is None and not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         message = "there is no PostgreSQL on this machine"
@@ -160,8 +220,6 @@ def test_what_is_not_understood_is_refused(bench, capsys, arguments, message):
 def test_two_receipts_for_one_place_are_a_contradiction(bench):
     from benchmarks import soak
     from benchmarks.soak import Sent
-
-    from suyuan.v1 import ledger_service_pb2 as pb
 
     sent = Sent()
     message = soak.request([b"one"])

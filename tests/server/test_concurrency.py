@@ -181,3 +181,70 @@ def test_a_caller_that_went_away_does_not_hold_up_the_others(writer, city):
 
     asyncio.run(story())
     assert writer.head.size == 2
+
+
+def test_a_batch_waits_for_those_who_are_about_to_come(writer, city):
+    async def story():
+        submissions = [Submission.read(envelope.raw) for envelope in city.founding()]
+        sequencer, loop = Sequencer(writer), asyncio.get_running_loop()
+        others = []
+        came = threading.Event()
+
+        def come():
+            others.extend(asyncio.ensure_future(sequencer.append([one])) for one in submissions[1:])
+            loop.call_soon(came.set)  # behind the first steps of these calls
+
+        def coming():
+            if came.is_set():
+                return 0
+            loop.call_soon_threadsafe(come)
+            assert came.wait(60)
+            return len(submissions)
+
+        sequencer.coming = coming
+        sequencer.start()
+        first = await sequencer.append(submissions[:1])
+        assert {answer.committed.head.size for answer in await asyncio.gather(*others)} == {
+            first.committed.head.size
+        }
+        await sequencer.stop()
+
+    asyncio.run(story())
+    assert writer.head.size == 6
+
+
+def test_who_never_comes_is_not_waited_for_for_ever(writer, city):
+    async def story():
+        sequencer = Sequencer(writer)
+        sequencer.coming = lambda: 1_000
+        sequencer.start()
+        for envelope in city.founding():
+            await sequencer.append([Submission.read(envelope.raw)])
+        await sequencer.stop()
+
+    asyncio.run(story())
+    assert writer.head.size == 6
+
+
+def test_a_writer_whose_queue_is_sent_away_goes_on(writer, city):
+    async def story():
+        founding = [Submission.read(envelope.raw) for envelope in city.founding()]
+        sequencer = Sequencer(writer)
+        refused = threading.Event()
+
+        def coming():
+            if not refused.is_set():
+                refused.set()
+                sequencer.refuse(ServiceFault(Reason.STANDBY, "append", given="a test", expected="a turn"))
+            return 0
+
+        sequencer.coming = coming
+        sequencer.start()
+        with pytest.raises(ServiceFault) as caught:
+            await sequencer.append(founding[:1])
+        assert caught.value.reason is Reason.STANDBY
+        sequencer.admit()
+        assert isinstance((await sequencer.append(founding[:1])).verdicts[0], Sequenced)
+        await sequencer.stop()
+
+    asyncio.run(story())

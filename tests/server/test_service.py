@@ -23,6 +23,7 @@ from world import (
     PARCEL,
     PLATFORM,
     TEA,
+    chain_of,
     event_id,
 )
 
@@ -419,6 +420,34 @@ class TestRegistry:
         service.append(service.city.listing(CUP, by=OTHER_MERCHANT, title="盖碗"))
         listings = service.registry.ListListings(reg.ListListingsRequest(chain=str(CUP))).listings
         assert ("盖碗", str(OTHER_MERCHANT)) in [(listed.title, listed.merchant) for listed in listings]
+
+    def test_what_is_found_of_many_chains_is_bounded(self, service):
+        serials = [serial(number) for number in range(200, 270)]
+        service.append(*(service.city.listing(one) for one in serials))
+        service.append(service.city.listing(serials[0], by=OTHER_MERCHANT))
+        chains = [*map(str, serials), str(serial(271))]
+        answer = service.registry.LookUpChains(reg.LookUpChainsRequest(chains=chains))
+        entries = [Entry.parse(one.entry) for one in answer.entries]
+        found = [str(chain_of(Envelope.parse(one.envelope))) for one in entries]
+        assert len(found) == 60
+        assert found.count(chains[0]) == 2
+        assert set(found) == set(chains[:59])
+        assert [one.index for one in answer.entries] == sorted(one.index for one in answer.entries)
+        assert not answer.registrations
+
+    @pytest.mark.parametrize(
+        ("chains", "message"),
+        [
+            ([], "chains: given 0, expected 1 to 200"),
+            ([str(TEA)] * 201, "chains: given 201, expected 1 to 200"),
+            (["x"], "chain key: given x, expected "),
+        ],
+    )
+    def test_chains_that_are_not_looked_up(self, service, chains, message):
+        with pytest.raises(grpc.RpcError) as caught:
+            service.registry.LookUpChains(reg.LookUpChainsRequest(chains=chains))
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert caught.value.details().startswith(message)
 
     def test_a_sale_by_its_event_and_by_the_buyers_key(self, service):
         city = service.city

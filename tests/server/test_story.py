@@ -149,13 +149,14 @@ class TestLimits:
         with store.transaction() as connection:
             sold = (number.to_bytes(32) for number in range(many))
             save(connection, [Sold(s, listing, LOT, MERCHANT, listing, s, 1, 0, b"", b"", b"") for s in sold])
-        with store.snapshot() as connection, counted(connection) as statements:
+        with store.snapshot() as connection:
             size = queries.head(connection).size
-            refusal = refused(story.of_chain, connection=connection, chain=LOT, size=size, go_on=go_on)
+            with counted(connection) as statements:
+                refusal = refused(story.of_chain, connection=connection, chain=LOT, size=size, go_on=go_on)
         assert refusal == (
             "story: given more than 10000 entries, expected at most 10000; read the chains one by one"
         )
-        assert len(statements) == 3
+        assert len(statements) == 2
         assert "LIMIT" in statements[-1]
 
     def test_a_parcel_with_too_many_sales(self, store, founded, city):
@@ -163,11 +164,12 @@ class TestLimits:
         with store.transaction() as connection:
             sales = (number.to_bytes(32) for number in range(story.MAX_STORY + 1))
             save(connection, [Dispatched(PARCEL, sale, 6) for sale in sales])
-        with store.snapshot() as connection, counted(connection) as statements:
+        with store.snapshot() as connection:
             size = queries.head(connection).size
-            refusal = refused(story.of_chain, connection=connection, chain=PARCEL, size=size, go_on=go_on)
+            with counted(connection) as statements:
+                refusal = refused(story.of_chain, connection=connection, chain=PARCEL, size=size, go_on=go_on)
         assert refusal.startswith("story: given more than 10000 entries")
-        assert len(statements) == 3
+        assert len(statements) == 2
 
     def test_a_sale_in_too_many_parcels(self, store, founded, city):
         sale = city.sale()

@@ -7,17 +7,20 @@ import queue
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
+from itertools import count
 
 import grpc
 import pytest
 from filling import NOW, record
 from grpc_status import rpc_status
 from running import running_service
-from world import PARCEL, TEA
+from world import COURIER, PARCEL, TEA
 
+from clients.convert import Refused
 from ledger.chain_key import ChainKey
 from ledger.errors import BadInput, Reason, ServiceFault
 from server.admission import Admission, PublicKeys
+from server.allowance import Allowances, KeyAllowance
 from server.grpc.answers import Answers
 from server.grpc.appends import Appends
 from server.grpc.streams import Streams
@@ -31,8 +34,8 @@ WAIT_S = 60
 """Against hanging; nothing takes that long."""
 
 
-def scan(city, parcel=PARCEL):
-    return city.scan(ev.SHIPMENT_STAGE_IN_TRANSIT, parcel)
+def scan(city, parcel=PARCEL, **more):
+    return city.scan(ev.SHIPMENT_STAGE_IN_TRANSIT, parcel, **more)
 
 
 def message(*envelopes):
@@ -40,14 +43,14 @@ def message(*envelopes):
 
 
 @asynccontextmanager
-async def streams_of(store, writer, **limits):
+async def streams_of(store, writer, *, allowances=None, **limits):
     """Streams on the parts of a service that has no network."""
     bounds = Limits(**limits)
     sequencer = Sequencer(writer, clock=lambda: NOW)
     with ThreadPoolExecutor(2) as workers:
         proofs = Proofs(store)
         answers = Answers(store, proofs, workers)
-        admission = Admission(PublicKeys(store), workers, 2, bounds)
+        admission = Admission(PublicKeys(store), workers, 2, bounds, allowances=allowances)
         sequencer.start()
         try:
             async with asyncio.timeout(WAIT_S):
@@ -110,6 +113,48 @@ def test_a_sender_who_does_not_read_its_answers_is_read_no_further(store, founde
     assert taken == 4
     indexes = [result.receipt.index for answer in answers for result in answer.results]
     assert indexes == list(range(6, 66))
+
+
+def test_a_key_that_runs_out_is_refused_in_all_that_was_sent_before_its_sender_could_hear_of_it(
+    store, founded, city
+):
+    """Its allowance grows meanwhile, for one event a message: what is recorded is the beginning all the same."""
+    other = [scan(city, by=COURIER) for _ in range(7)]
+    messages = [message(*(scan(city) for _ in range(8)), other[number]) for number in range(7)]
+    hands = count(0, 0.05)  # two keys a message, each at a time of its own
+    allowances = Allowances(KeyAllowance(rate=10, burst=20), clock=lambda: next(hands))
+
+    async def run():
+        heard_all = asyncio.Event()
+
+        async def requests():
+            for one in messages[:6]:
+                yield one
+            await heard_all.wait()
+            yield messages[6]
+
+        async with (
+            streams_of(store, founded, allowances=allowances) as streams,
+            aclosing(streams.append(requests())) as answers,
+        ):
+            first = await anext(answers)
+            await settled()  # the other five are read, and none of their answers is taken
+            told = [first, *[await anext(answers) for _ in range(5)]]
+            again = asyncio.create_task(anext(answers))
+            await settled()
+            heard_all.set()
+            return [*told, await again]
+
+    answers = asyncio.run(run())
+    told = [[result.WhichOneof("outcome") for result in answer.results] for answer in answers]
+    assert [one[-1] for one in told] == ["receipt"] * 7
+    of_key = [outcome for one in told[:6] for outcome in one[:8]]
+    recorded = of_key.index("refusal")
+    assert 20 <= recorded < 24
+    assert of_key == ["receipt"] * recorded + ["refusal"] * (48 - recorded)
+    reasons = {Refused.of(result.refusal).reason for result in answers[5].results[:8]}
+    assert reasons == {Reason.RATE_LIMITED}
+    assert told[6][0] == "receipt"
 
 
 def test_all_streams_together_have_bounded_room_and_none_starves(store, founded, city):

@@ -461,3 +461,67 @@ class GetSaleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSaleResponse: _TypeAlias = GetSaleResponse  # noqa: Y015
+
+@_typing.final
+class LookUpChainsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAINS_FIELD_NUMBER: _builtins.int
+    KNOWN_SIZE_FIELD_NUMBER: _builtins.int
+    WITH_REGISTRATIONS_FIELD_NUMBER: _builtins.int
+    known_size: _builtins.int
+    with_registrations: _builtins.bool
+    """Also return the entries that introduced the signers' keys."""
+    @_builtins.property
+    def chains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Chain keys, 1 to 200."""
+
+    def __init__(
+        self,
+        *,
+        chains: _abc.Iterable[_builtins.str] | None = ...,
+        known_size: _builtins.int = ...,
+        with_registrations: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chains", b"chains", "known_size", b"known_size", "with_registrations", b"with_registrations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookUpChainsRequest: _TypeAlias = LookUpChainsRequest  # noqa: Y015
+
+@_typing.final
+class LookUpChainsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    REGISTRATIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_service_pb2.ProvenEntry]:
+        """Of each chain that is listed, the newest listings of up to four merchants; of one that has entries and is not listed,
+        its first entry. At most 60 in all, where what was named first comes first; in the order of the log. That another
+        chain has no entries is the service's word.
+        """
+
+    @_builtins.property
+    def checkpoint(self) -> _ledger_service_pb2.ProvenCheckpoint: ...
+    @_builtins.property
+    def registrations(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_service_pb2.ProvenEntry]:
+        """With with_registrations, as in GetHistoryResponse."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[_ledger_service_pb2.ProvenEntry] | None = ...,
+        checkpoint: _ledger_service_pb2.ProvenCheckpoint | None = ...,
+        registrations: _abc.Iterable[_ledger_service_pb2.ProvenEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "entries", b"entries", "registrations", b"registrations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookUpChainsResponse: _TypeAlias = LookUpChainsResponse  # noqa: Y015

@@ -59,6 +59,11 @@ class RegistryServiceStub:
                 request_serializer=suyuan_dot_v1_dot_registry__service__pb2.GetSaleRequest.SerializeToString,
                 response_deserializer=suyuan_dot_v1_dot_registry__service__pb2.GetSaleResponse.FromString,
                 _registered_method=True)
+        self.LookUpChains = channel.unary_unary(
+                '/suyuan.v1.RegistryService/LookUpChains',
+                request_serializer=suyuan_dot_v1_dot_registry__service__pb2.LookUpChainsRequest.SerializeToString,
+                response_deserializer=suyuan_dot_v1_dot_registry__service__pb2.LookUpChainsResponse.FromString,
+                _registered_method=True)
 
 
 class RegistryServiceServicer:
@@ -94,6 +99,14 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LookUpChains(self, request, context):
+        """Which of some chains there are, and who lists them. Whoever is about to sign asks it of the code that was scanned and
+        of those that look like it, so that a misread one is found before it is recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegistryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -121,6 +134,11 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.GetSale,
                     request_deserializer=suyuan_dot_v1_dot_registry__service__pb2.GetSaleRequest.FromString,
                     response_serializer=suyuan_dot_v1_dot_registry__service__pb2.GetSaleResponse.SerializeToString,
+            ),
+            'LookUpChains': grpc.unary_unary_rpc_method_handler(
+                    servicer.LookUpChains,
+                    request_deserializer=suyuan_dot_v1_dot_registry__service__pb2.LookUpChainsRequest.FromString,
+                    response_serializer=suyuan_dot_v1_dot_registry__service__pb2.LookUpChainsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -258,6 +276,33 @@ class RegistryService:
             '/suyuan.v1.RegistryService/GetSale',
             suyuan_dot_v1_dot_registry__service__pb2.GetSaleRequest.SerializeToString,
             suyuan_dot_v1_dot_registry__service__pb2.GetSaleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookUpChains(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/suyuan.v1.RegistryService/LookUpChains',
+            suyuan_dot_v1_dot_registry__service__pb2.LookUpChainsRequest.SerializeToString,
+            suyuan_dot_v1_dot_registry__service__pb2.LookUpChainsResponse.FromString,
             options,
             channel_credentials,
             insecure,

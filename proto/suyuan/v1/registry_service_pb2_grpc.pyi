@@ -40,6 +40,10 @@ class RegistryServiceStub:
     GetKey: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetKeyRequest, _registry_service_pb2.GetKeyResponse]
     ListListings: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.ListListingsRequest, _registry_service_pb2.ListListingsResponse]
     GetSale: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.GetSaleRequest, _registry_service_pb2.GetSaleResponse]
+    LookUpChains: _grpc.UnaryUnaryMultiCallable[_registry_service_pb2.LookUpChainsRequest, _registry_service_pb2.LookUpChainsResponse]
+    """Which of some chains there are, and who lists them. Whoever is about to sign asks it of the code that was scanned and
+    of those that look like it, so that a misread one is found before it is recorded.
+    """
 
 @_typing.type_check_only
 class RegistryServiceAsyncStub(RegistryServiceStub):
@@ -49,6 +53,10 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     GetKey: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetKeyRequest, _registry_service_pb2.GetKeyResponse]  # type: ignore[assignment]
     ListListings: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.ListListingsRequest, _registry_service_pb2.ListListingsResponse]  # type: ignore[assignment]
     GetSale: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.GetSaleRequest, _registry_service_pb2.GetSaleResponse]  # type: ignore[assignment]
+    LookUpChains: _aio.UnaryUnaryMultiCallable[_registry_service_pb2.LookUpChainsRequest, _registry_service_pb2.LookUpChainsResponse]  # type: ignore[assignment]
+    """Which of some chains there are, and who lists them. Whoever is about to sign asks it of the code that was scanned and
+    of those that look like it, so that a misread one is found before it is recorded.
+    """
 
 class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -85,5 +93,15 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_service_pb2.GetSaleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_service_pb2.GetSaleResponse, _abc.Awaitable[_registry_service_pb2.GetSaleResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def LookUpChains(
+        self,
+        request: _registry_service_pb2.LookUpChainsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_service_pb2.LookUpChainsResponse, _abc.Awaitable[_registry_service_pb2.LookUpChainsResponse]]:
+        """Which of some chains there are, and who lists them. Whoever is about to sign asks it of the code that was scanned and
+        of those that look like it, so that a misread one is found before it is recorded.
+        """
 
 def add_RegistryServiceServicer_to_server(servicer: RegistryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

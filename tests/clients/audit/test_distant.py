@@ -289,6 +289,32 @@ def test_a_wrong_signature(auditing):
     assert told(report) == told(log.audit())
 
 
+@pytest.mark.parametrize("saved_every", [1, 600, 10_000])
+def test_events_recorded_again_sooner_or_later(auditing, saved_every):
+    """Whether the first of them is saved by then, or waits: the findings are the same."""
+    city, log = founded()
+    again = {200: 100, 201: 100, 500: 3, 690: 100, 695: 694}
+    listings = []
+    for number in range(700):
+        listings.append(city.listing(title=f"tea {number}"))
+        log.forge(listings[again.get(number, number)])
+    report = auditing(leaves=log.leaves, saved_every=saved_every)
+    duplicates = [index for index, reason in found(report) if reason is Reason.DUPLICATE_EVENT]
+    assert duplicates == [6 + number for number in again]
+    assert told(report) == told(log.audit())
+    assert told(auditing()) == told(report), "and stay so"
+
+
+def test_a_place_in_a_chain_that_no_chain_reaches(auditing):
+    city, log = founded()
+    log.accept(city.listing())
+    leaves = [*log.leaves]
+    leaves[-1] = replace(Entry.parse(leaves[-1]), chain_seq=2**64 - 1, previous=bytes(32)).encode()
+    report = auditing(leaves=leaves)
+    assert found(report) == [(6, Reason.BROKEN_CHAIN)]
+    assert auditing().findings == report.findings, "it was remembered"
+
+
 def test_a_root_that_is_not_that_of_the_entries(auditing):
     auditing.server.files = files_for(long_log(300))
     hashes = map_hashes(300)

@@ -69,13 +69,44 @@ def test_of_an_event_that_was_recorded_twice_the_later_one_counts(connection):
     assert StoredState(connection).get(Recorded, first.event_id) == later
 
 
+def test_an_event_that_is_recorded_again_after_it_was_saved_shows_when_it_is_saved_again(connection):
+    first = next(record for record in life().state.changes() if isinstance(record, Recorded))
+    state = StoredState(connection)
+    state.put(first)
+    assert state.save() == []
+    second, third = replace(first, index=1_000), replace(first, index=1_001)
+    assert not state.is_recorded_again(first.event_id), "nobody has looked on the disk"
+    state.put(second)
+    assert state.is_recorded_again(first.event_id)
+    state.put(third)
+    assert state.save() == [second], "the third was found when it came"
+    assert not state.is_recorded_again(first.event_id)
+    state.put(replace(first, index=1_002))
+    assert state.save() == [replace(first, index=1_002)]
+
+
+def test_a_chain_of_any_length_that_an_entry_can_say(connection):
+    state = StoredState(connection, near=0)
+    heads = [
+        ChainHead(f"waybill/sf/SF{length}", length, bytes(32), 0) for length in (2**63 - 1, 2**63, 2**64)
+    ]
+    for head in heads:
+        state.put(head)
+    state.save()
+    assert [StoredState(connection).get(ChainHead, head.chain) for head in heads] == heads
+
+
 def test_events_whose_ids_begin_alike_are_told_apart(connection):
     first = next(record for record in life().state.changes() if isinstance(record, Recorded))
     alike = replace(first, event_id=first.event_id[:8] + bytes(24), index=7)
     state = StoredState(connection)
     state.put(first)
     state.put(alike)
-    state.save()
+    assert state.save() == []
+    later = replace(first, event_id=first.event_id[:8] + bytes(23) + b"\x01", index=1_000)
+    state.put(later)
+    assert state.save() == [], "they begin alike, and are not the same"
+    assert state.get(Recorded, later.event_id) == later
     assert state.get(Recorded, first.event_id) == first
     assert state.get(Recorded, alike.event_id) == alike
     assert state.get(Recorded, first.event_id[:9] + bytes(23)) is None

@@ -6,7 +6,7 @@ import signal
 import pytest
 from world import signing_key
 
-from clients.audit.signatures import WORTH_STARTING, Verifiers, processors
+from clients.audit.signatures import LAG, MOST_BYTES, WORTH_STARTING, Verifiers, processors
 from ledger.envelope import signed_bytes
 from ledger.errors import Reason, ServiceFault
 
@@ -58,6 +58,18 @@ def test_batches_larger_than_a_pipe(verifiers):
     for _ in range(4):
         verifiers.submit(large)
     assert len(list(verifiers.collect())) == 4 * 256
+
+
+def test_few_batches_are_under_way_where_they_are_large(verifiers):
+    size = MOST_BYTES // 3
+    for start in range(6):
+        verifiers.submit(
+            [(index, spki, signature, bytes(size)) for index, spki, signature, _ in batch(start, 1)]
+        )
+    assert len(list(verifiers.collect(LAG))) == 3
+    assert [index for index, *_ in verifiers.owed()] == [3, 4, 5]
+    verifiers.submit([(6, *batch(6, 1)[0][1:3], bytes(4 * size))])
+    assert len(list(verifiers.collect(LAG))) == 3, "all but the newest, however large"
 
 
 def test_few_signatures_are_checked_here():

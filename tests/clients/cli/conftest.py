@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 import pytest
 from running import running_service
@@ -70,11 +71,11 @@ class CommandLine:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
 
-    def __call__(self, *arguments, stdin: str = "", terminal: bool = False, **environment) -> Done:
-        """Run in this process; results are read as text."""
+    def __call__(self, *arguments, stdin: str | IO = "", terminal: bool = False, **environment) -> Done:
+        """Run in this process; results are read as text. Standard input is a text, or a stream."""
         self._capsys.readouterr()
         with self._monkeypatch.context() as patch:
-            patch.setattr(sys, "stdin", Input(stdin, terminal))
+            patch.setattr(sys, "stdin", Input(stdin, terminal) if isinstance(stdin, str) else stdin)
             for name, value in environment.items():
                 patch.setenv(name, str(value))
             status = main([str(argument) for argument in arguments])
@@ -91,12 +92,12 @@ class CommandLine:
         """Run in this process; results are read as JSON."""
         return self(*arguments, "--format", "json", **more)
 
-    def process(self, *arguments, **more) -> subprocess.Popen[str]:
+    def process(self, *arguments, stdin=subprocess.DEVNULL, **more) -> subprocess.Popen[str]:
         """Start a process of its own."""
         return subprocess.Popen(
             [sys.executable, "-c", "import sys; from clients.cli.main import main; sys.exit(main())",
              *map(str, arguments)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
         )  # fmt: skip
 
 

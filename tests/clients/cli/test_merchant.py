@@ -76,7 +76,7 @@ def test_list_shows_what_was_read_from_a_picture(online, keys, goods):
     assert done.status == 0
     assert done.record["chain"] == f"01/0{goods}"
     assert done.err.startswith("tea.png: zxing-cpp")
-    assert done.err.endswith(f"read EAN_13 {goods}: 01/0{goods}\n")
+    assert done.err.endswith(f"read EAN_13 {goods}: 01/0{goods}\n01/0{goods}: never seen in this ledger\n")
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1)])
@@ -356,9 +356,12 @@ def test_a_folder_that_is_not_there(online, keys, sell, goods):
 
 
 def test_a_qr_code_is_a_picture(online, keys, goods):
-    done = online("merchant", "sell", goods, "--token", "t", "--qr", "token.pdf", "--key", keys["merchant"])
+    done = online("merchant", "sell", goods, "--token", "t", "--qr", "token.gif", "--key", keys["merchant"])
     assert done.status == 2
-    assert done.err == "Error: file token.pdf: given suffix .pdf, expected .png or .svg [INVALID_REQUEST]\n"
+    assert (
+        done.err
+        == "Error: file token.gif: given suffix .gif, expected .png, .svg or .pdf [INVALID_REQUEST]\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_packed_file(server, site):
     assert site.get(FILE) == b"there"
 
 
-@pytest.mark.parametrize("url", ["ftp://ledger.test", "ledger.test", "http://", "http://a:b@ledger.test/", "http://a/?x", "http://a/#x", "http://a:port/", ""])  # fmt: skip
+@pytest.mark.parametrize("url", ["ftp://ledger.test", "ledger.test", "http://", "http://a:b@ledger.test/", "http://a/?x", "http://a/#x", "http://a:port/", "http://a\\b/", "http://商.test/", "http://a/\n", ""])  # fmt: skip
 def test_what_is_no_address_of_a_log(url):
     with pytest.raises(BadInput) as caught:
         Site(url, timeout_s=1)

@@ -10,6 +10,7 @@ from clients.cli.main import main
 from clients.sdk import LedgerClient
 from ledger.errors import Reason, ServiceFault
 from server.service import APPEND, LEDGER, REGISTRY
+from suyuan.v1 import ledger_service_pb2 as pb
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -88,6 +89,45 @@ def test_the_command_line_takes_several(both, capsys, monkeypatch, tmp_path):
     assert f'"index": {index}' in capsys.readouterr().out
     assert main([*asked, f"{reader.target},{writer.target}:x"]) == 2
     assert "server: given" in capsys.readouterr().err
+
+
+def test_what_is_recorded_is_watched_once_although_the_first_of_several_is_dead(
+    both, capsys, monkeypatch, tmp_path
+):
+    writer, reader = both
+    monkeypatch.setenv("SUYUAN_STATE", str(tmp_path))
+    index = writer.append(writer.city.listing()).results[0].receipt.index
+    nobody = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    asked = ["regulator", "events", "--once", "--from", str(index), "--vkey", writer.vkey, "--server"]
+    assert main([*asked, ",".join([*nobody, reader.target])]) == 0
+    told = capsys.readouterr()
+    assert f"  {index}  " in told.out
+    assert not told.err
+    assert main([*asked, ",".join(nobody)]) == 3
+    assert f"service at {nobody[1]}: given UNAVAILABLE" in capsys.readouterr().err
+
+
+def test_a_stream_that_fails_is_laid_to_the_process_that_gave_it(both):
+    writer, reader = both
+    with LedgerClient(f"{reader.target},{writer.target}", writer.vkey) as client:
+        transport = client._session.transport
+        with transport.stream(transport.ledger.WatchEvents, pb.WatchEventsRequest()) as answers:
+            assert transport.next_of(answers).entries
+            transport.leave(0)  # as somebody does whose call it did not answer
+            answers.call.cancel()
+            with pytest.raises(ServiceFault, match=f"service at {reader.target}: given CANCELLED"):
+                list(iter(lambda: transport.next_of(answers), None))
+        assert transport.current == 1
+
+
+def test_a_watch_ends_when_its_client_is_closed(both):
+    writer, reader = both
+    client = LedgerClient(f"{reader.target},{writer.target}", writer.vkey)
+    pages = client.watch(on_pause=lambda *_: pytest.fail("it is asked again"))
+    next(pages)
+    client.close()
+    with pytest.raises(ServiceFault, match="service at"):
+        list(pages)
 
 
 @pytest.mark.parametrize("flags", [("--http", "127.0.0.1:0"), ("--witness-policy", "policy")])

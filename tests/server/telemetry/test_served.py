@@ -15,12 +15,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from running import running_service
-from world import MERCHANT, OTHER_MERCHANT, TEA
+from world import MERCHANT, OTHER_MERCHANT, TEA, event_id
 
+from clients import append_stream
 from clients.convert import Refused
 from clients.sdk import LedgerClient
 from ledger.chain_key import ChainKey
 from ledger.errors import Reason
+from suyuan.v1 import event_pb2 as ev
 from suyuan.v1 import ledger_service_pb2 as pb
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -281,6 +283,19 @@ class TestAllowance:
         assert not any(isinstance(outcome, Refused) for outcome in outcomes)
         indexes = [outcome.index for outcome in outcomes]
         assert indexes == sorted(indexes)
+
+    def test_along_a_stream_too_the_sdk_comes_back_until_all_is_recorded(self, service, monkeypatch):
+        monkeypatch.setattr(append_stream, "MESSAGE_EVENTS", 5)
+        limited = ("suyuan_appends_total", ("reason", "RATE_LIMITED"), ("verdict", "refused"))
+        before = samples(service)[limited]
+        many = [service.city.scan(ev.SHIPMENT_STAGE_IN_TRANSIT) for _ in range(80)]
+        with LedgerClient(service.target, service.vkey, timeout_s=PATIENCE_S) as client:
+            outcomes = list(client.append_stream(many))
+        assert not any(isinstance(outcome, Refused) for outcome in outcomes)
+        assert [outcome.event_id for outcome in outcomes] == [event_id(one) for one in many]
+        indexes = [outcome.index for outcome in outcomes]
+        assert indexes == sorted(indexes)
+        assert samples(service)[limited] > before
 
 
 def test_grpc_health_says_the_same(service):
