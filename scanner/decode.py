@@ -204,5 +204,15 @@ def _searched(grey: Grey, begun: float, allowed: float) -> list[Symbol]:
             sightings.add(symbol)
         believed = sightings.believed()
         if believed:
-            return combined(believed)
+            return [_on_picture(symbol, grey) for symbol in combined(believed)]
     return []
+
+
+def _on_picture(symbol: Symbol, grey: Grey) -> Symbol:
+    """The same symbol, its corners moved onto the picture: where it was turned, the edges were drawn out."""
+    height, width = grey.shape
+    first, second, third, fourth = (
+        Point(min(max(corner.x, 0), width - 1), min(max(corner.y, 0), height - 1))
+        for corner in symbol.position
+    )
+    return replace(symbol, position=(first, second, third, fourth))
