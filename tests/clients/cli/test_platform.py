@@ -1,4 +1,4 @@
-from __future__ import annotations
+from __future__ import re
 
 from pathlib import Path
 
@@ -140,9 +140,8 @@ def test_a_picture_of_a_barcode(online, sell, goods):
     write_label("tea.png", goods)
     done = online.json("platform", "history", "tea.png")
     assert done.record["subject"] == f"01/0{goods}"
-    assert f"tea.png: zxing-cpp and zbar read EAN_13 {goods}: 01/0{goods}\n" in done.err.replace(
-        "cpp read", "cpp and zbar read"
-    )
+    # Which readers besides see it depends on the time they have.
+    assert re.fullmatch(rf"tea\.png: zxing-cpp( and \w+)* read EAN_13 {goods}: 01/0{goods}\n", done.err)
 
 
 def test_a_picture_of_any_name(online, sell, goods):
